@@ -1,0 +1,27 @@
+//! The words of Bonded: reports, editions, drift, tables, tenants, deliveries, findings.
+//! Promise: every other room speaks in these types, and each type keeps its invariants by construction.
+//! Never: no I/O, no async, no clock, no randomness, no cryptography.
+
+pub mod delivery;
+pub mod drift;
+pub mod edition;
+pub mod entry_number;
+pub mod error;
+pub mod finding;
+pub mod registry;
+pub mod report;
+pub mod rules;
+pub mod table;
+pub mod tenant;
+
+pub use delivery::{Channel, ControlTotal, Delivery, DeliveryId, DeliveryState, Quarantine, QuarantineReason, Receipt, Reject};
+pub use drift::{
+    Binding, Bound, ColumnProfile, Drift, DriftFinding, DriftKind, Mapping, Proposal, bind, fingerprint_text, judge_values,
+};
+pub use edition::{Column, ColumnType, Edition, Evidence, Required};
+pub use error::{Error, ErrorKind, Result};
+pub use finding::{Finding, Severity};
+pub use registry::{Recognition, Registry};
+pub use report::Report;
+pub use rules::{MpfRule, mpf_rule, mpf_rules};
+pub use tenant::{TenantId, TenantScope};
