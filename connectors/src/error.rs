@@ -1,0 +1,120 @@
+//! The one error of this room: a door that did not do what was asked.
+//! A kind exists only where a caller would act differently.
+
+use std::{error::Error as StdError, fmt};
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Try again: a lost race, a busy store, a throttled service.
+    Retry,
+    /// It is unknown whether the effect landed: look before trying again.
+    Ambiguous,
+    /// What the caller named does not exist or is not well formed.
+    Input,
+    /// The set-up is wrong: a folder, a setting, a key that is not there.
+    Setup,
+    /// Not allowed: a disabled key, another tenant's object, a wrong context.
+    Refused,
+    /// What is stored is not what was written: do not go on.
+    Damaged,
+    /// A bug or a failure nobody can act on.
+    Internal,
+}
+
+/// `message` names the object and the mend; `context` holds facts for the log, never cell values or keys.
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    context: Vec<(&'static str, String)>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), context: Vec::new(), source: None }
+    }
+
+    pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.context.push((key, value.to_string()));
+        self
+    }
+
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        for (key, value) in &self.context {
+            write!(f, ", {key} {value}")?;
+        }
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.kind)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Self {
+        let kind = match &error {
+            object_store::Error::NotFound { .. } => ErrorKind::Input,
+            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => ErrorKind::Setup,
+            _ => ErrorKind::Internal,
+        };
+        Error::new(kind, "object store").with_source(error)
+    }
+}
+
+impl From<iceberg::Error> for Error {
+    fn from(error: iceberg::Error) -> Self {
+        let kind = match error.kind() {
+            iceberg::ErrorKind::CatalogCommitConflicts => ErrorKind::Retry,
+            iceberg::ErrorKind::TableNotFound | iceberg::ErrorKind::NamespaceNotFound => ErrorKind::Input,
+            iceberg::ErrorKind::DataInvalid => ErrorKind::Damaged,
+            _ => ErrorKind::Internal,
+        };
+        let kind = own_kind(&error).unwrap_or(kind);
+        Error::new(kind, "iceberg table").with_source(error)
+    }
+}
+
+/// The kind of one of our errors on its way back through iceberg: a refused key stays a refusal.
+fn own_kind(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+    match error.downcast_ref::<Error>() {
+        Some(own) => Some(own.kind),
+        None => own_kind(error.source()?),
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let kind = match &error {
+            sqlx::Error::PoolTimedOut => ErrorKind::Retry,
+            sqlx::Error::Io(_) => ErrorKind::Setup,
+            _ => ErrorKind::Internal,
+        };
+        Error::new(kind, "control store").with_source(error)
+    }
+}

@@ -1,0 +1,233 @@
+//! The lake door: one tenant's Iceberg v3 tables, encrypted by the spec and by nothing of our own.
+//! This is the module that shrinks when iceberg-rust releases encrypted writes (0.11): then `write`, `commit` and
+//! `lengths` give way to its `Transaction`, and `Tables` stays as the narrow interface everyone else sees.
+//! Promise: a commit is one compare-and-swap; what it did not land stays invisible; each data file has a key of its own.
+//! Never: no partition value in an object path, no bloom filter, no property but the keyed digest, no plaintext file.
+
+use std::sync::Arc;
+
+use arrow::{array::RecordBatch, datatypes::Schema as ArrowSchema};
+use bonded_schemas::{Report, TenantScope};
+use iceberg::{Catalog, NamespaceIdent, TableIdent, encryption::KeyManagementClient};
+use object_store::ObjectStore;
+use url::Url;
+
+use crate::{
+    clock::Clock,
+    error::{Error, ErrorKind, Result},
+    keys::{KeyId, Keys},
+    store::TenantStore,
+};
+
+pub mod catalog;
+mod commit;
+mod create;
+mod evolve;
+mod kek_cache;
+mod lengths;
+mod read;
+mod rewrite;
+mod storage;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use catalog::EncryptedCatalog;
+pub use commit::{Mark, Outcome};
+pub use create::Layout;
+pub use kek_cache::KekCache;
+pub use write::{TableWriter, Written};
+
+/// Where tables lie, shared by all tenants of the process: the object store, its root URL, the KEK cache.
+#[derive(Clone, Debug)]
+pub struct Lake {
+    store: Arc<dyn ObjectStore>,
+    root: String,
+    kms: Arc<KekCache>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Lake {
+    /// `root` is the URL that object paths are relative to, without a slash at its end.
+    pub fn new(store: Arc<dyn ObjectStore>, root: &str, keys: Arc<dyn Keys>, clock: Arc<dyn Clock>) -> Self {
+        let kms = Arc::new(KekCache::new(keys.as_iceberg()));
+        Self { store, root: root.trim_end_matches('/').to_owned(), kms, clock }
+    }
+
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    pub fn store(&self) -> Arc<dyn ObjectStore> {
+        self.store.clone()
+    }
+
+    /// How often the KMS was asked to unwrap a table key since the process began.
+    pub fn kms_unwraps(&self) -> u64 {
+        self.kms.misses()
+    }
+
+    /// The scope's tables and no one else's: the catalog is the tenant's own, and so is the key.
+    pub fn tables(&self, scope: &TenantScope, tenant_store: &TenantStore, key: &KeyId) -> Tables {
+        let warehouse = format!("{}/tenants/{}/warehouse", self.root, scope.tenant());
+        let file_io = storage::file_io(self.store.clone(), &self.root);
+        let kms: Arc<dyn KeyManagementClient> = self.kms.clone();
+        let catalog = EncryptedCatalog::new(scope.tenant(), warehouse, tenant_store.clone(), file_io, kms);
+        Tables { catalog: Arc::new(catalog), key: key.clone(), clock: self.clock.clone() }
+    }
+}
+
+/// The object store behind a lake URL, and the URL that paths in it are relative to.
+///
+/// A plain path or `file://` is the local file system (the folder is made), `memory://` lives as long as the process.
+pub fn open_store(lake: &str) -> Result<(Arc<dyn ObjectStore>, String)> {
+    if lake.starts_with("memory:") {
+        return Ok((Arc::new(object_store::memory::InMemory::new()), "memory://lake".to_owned()));
+    }
+    let folder = lake_folder(lake)?;
+    std::fs::create_dir_all(&folder).map_err(|error| {
+        Error::new(
+            ErrorKind::Setup,
+            format!("cannot make the lake folder {}; choose another or mend its permissions", folder.display()),
+        )
+        .with_source(error)
+    })?;
+    let store = object_store::local::LocalFileSystem::new_with_prefix(&folder)?;
+    let absolute =
+        folder.canonicalize().map_err(|error| Error::new(ErrorKind::Setup, format!("lake {lake}")).with_source(error))?;
+    let url = Url::from_file_path(&absolute)
+        .map_err(|()| Error::new(ErrorKind::Setup, format!("lake {} has no absolute path", absolute.display())))?;
+    Ok((Arc::new(store), url.as_str().trim_end_matches('/').to_owned()))
+}
+
+/// The local folder of a lake given as a path or `file://` URL; other schemes are refused with their name.
+pub fn lake_folder(lake: &str) -> Result<std::path::PathBuf> {
+    match lake.split_once("://") {
+        None => Ok(lake.into()),
+        Some(("file", _)) => Url::parse(lake).ok().and_then(|url| url.to_file_path().ok()).ok_or_else(|| {
+            Error::new(ErrorKind::Setup, format!("`{lake}` is not a usable file URL; write file:///absolute/path"))
+        }),
+        Some((scheme, _)) => Err(Error::new(
+            ErrorKind::Setup,
+            format!("lakes on {scheme}:// are not supported yet; use a folder or file:///absolute/path"),
+        )),
+    }
+}
+
+/// One tenant's encrypted tables.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    pub(crate) catalog: Arc<EncryptedCatalog>,
+    pub(crate) key: KeyId,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// What `bonded tables` tells of one table.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct TableInfo {
+    pub table: String,
+    pub rows: u64,
+    pub data_files: u64,
+    pub size_bytes: u64,
+    pub snapshots: usize,
+    pub snapshot_id: Option<i64>,
+    pub columns: usize,
+    pub location: String,
+}
+
+impl Tables {
+    /// For readers: loads tables with their keys.
+    pub fn catalog(&self) -> Arc<dyn Catalog> {
+        self.catalog.clone()
+    }
+
+    pub fn namespace(&self) -> NamespaceIdent {
+        self.catalog.namespace().clone()
+    }
+
+    pub(crate) fn ident(&self, table: &str) -> TableIdent {
+        TableIdent::new(self.namespace(), table.to_owned())
+    }
+
+    /// Makes the table if it is not there; an existing one is left as it is.
+    pub async fn ensure(&self, table: &str, layout: &Layout<'_>) -> Result<()> {
+        create::ensure(self, table, layout).await
+    }
+
+    pub async fn names(&self) -> Result<Vec<String>> {
+        self.catalog.table_names().await
+    }
+
+    /// The table's current Arrow schema, field ids in the metadata.
+    pub async fn schema(&self, table: &str) -> Result<ArrowSchema> {
+        let loaded = self.catalog.load(&self.ident(table)).await?;
+        Ok(iceberg::arrow::schema_to_arrow_schema(loaded.metadata().current_schema())?)
+    }
+
+    /// A writer of new data files; nothing is visible before [`Tables::append`].
+    pub async fn writer(&self, table: &str) -> Result<TableWriter> {
+        TableWriter::open(&self.catalog.load(&self.ident(table)).await?)
+    }
+
+    /// Commits the files as one snapshot, once per mark. See [`Outcome`].
+    pub async fn append(&self, table: &str, written: Written, mark: &Mark) -> Result<Outcome> {
+        commit::append(self, table, written, mark).await
+    }
+
+    /// Deletes files that no snapshot refers to, after a delivery turned out to be done already or to fail.
+    pub async fn discard(&self, table: &str, written: Written) -> Result<()> {
+        let loaded = self.catalog.load(&self.ident(table)).await?;
+        for file in &written.files {
+            loaded.file_io().delete(file.file_path()).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds nullable columns at once; old files show null. Names that exist already are left alone.
+    pub async fn add_columns(&self, table: &str, fields: &[arrow::datatypes::Field]) -> Result<()> {
+        evolve::add_columns(self, table, fields).await
+    }
+
+    /// Drops a column from the schema; its id is never used again.
+    pub async fn drop_column(&self, table: &str, name: &str) -> Result<()> {
+        evolve::drop_column(self, table, name).await
+    }
+
+    /// Copy-on-write: every live data file is read, changed and replaced in one snapshot. `None` from `change` keeps the file.
+    pub async fn rewrite(
+        &self,
+        table: &str,
+        change: &(dyn Fn(&RecordBatch) -> Result<Option<RecordBatch>> + Send + Sync),
+    ) -> Result<Option<i64>> {
+        rewrite::rewrite(self, table, change).await
+    }
+
+    /// Keeps the newest `keep` snapshots in metadata and prunes keys that wrap nothing any more. Deletes no data.
+    pub async fn expire_snapshots(&self, table: &str, keep: usize) -> Result<usize> {
+        evolve::expire_snapshots(self, table, keep).await
+    }
+
+    pub async fn info(&self, table: &str) -> Result<TableInfo> {
+        let loaded = self.catalog.load(&self.ident(table)).await?;
+        let metadata = loaded.metadata();
+        let summary = metadata.current_snapshot().map(|snapshot| &snapshot.summary().additional_properties);
+        let total = |key: &str| summary.and_then(|s| s.get(key)).and_then(|v| v.parse().ok()).unwrap_or(0);
+        Ok(TableInfo {
+            table: table.to_owned(),
+            rows: total("total-records"),
+            data_files: total("total-data-files"),
+            size_bytes: total("total-files-size"),
+            snapshots: metadata.snapshots().len(),
+            snapshot_id: metadata.current_snapshot_id(),
+            columns: metadata.current_schema().as_struct().fields().len(),
+            location: metadata.location().to_owned(),
+        })
+    }
+
+    /// The snapshot that carries the delivery's keyed digest, if a retained one does.
+    pub async fn snapshot_of(&self, report: Report, keyed_digest: &str) -> Result<Option<i64>> {
+        let loaded = self.catalog.load(&self.ident(report.table())).await?;
+        Ok(commit::snapshot_with(loaded.metadata(), keyed_digest))
+    }
+}

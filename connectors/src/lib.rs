@@ -1,0 +1,14 @@
+//! The doors: everything we do not own, one narrow trait a door and one file per backend beneath.
+//! Promise: nothing outside this crate names an object-store backend, a KMS, a SQL driver.
+//! Never: no customs rule, no parsing, no SQL question lives here.
+
+pub mod clock;
+pub mod conformance;
+pub mod error;
+pub mod keys;
+pub mod lake;
+pub mod raw;
+pub mod seal;
+pub mod store;
+
+pub use error::{Error, ErrorKind, Result};

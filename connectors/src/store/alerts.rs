@@ -1,0 +1,112 @@
+//! Alerts and accepted mappings: what a person should look at, and what they decided.
+//! Promise: one alert per (kind, report, header fingerprint), however many deliveries bring it.
+
+use bonded_schemas::{Report, Severity};
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+
+use super::TenantStore;
+use crate::error::{Error, ErrorKind, Result};
+
+/// An alert as stored; `sealed` is base64 of the sealed details (they name columns).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// `drift` or `quarantine`.
+    pub kind: String,
+    /// A report's code, or empty where none was recognised.
+    pub report: String,
+    /// Keyed hash of the header (drift) or of the file (quarantine).
+    pub fingerprint: String,
+    /// `open` or `accepted`.
+    pub state: String,
+    pub severity: String,
+    pub raised_at: String,
+    pub last_at: String,
+    /// How many deliveries brought it.
+    pub deliveries: i64,
+    pub sealed: String,
+}
+
+impl TenantStore {
+    /// Raises the alert, or counts one more delivery on the one that stands. `true` when it is new.
+    pub async fn raise_alert(
+        &self,
+        kind: &str,
+        report: Option<Report>,
+        fingerprint: &str,
+        severity: Severity,
+        at: DateTime<Utc>,
+        sealed: &str,
+    ) -> Result<bool> {
+        let row = sqlx::query(
+            "INSERT INTO alerts (kind, report, fingerprint, state, severity, raised_at, last_at, deliveries, sealed)
+             VALUES ($1, $2, $3, 'open', $4, $5, $6, 1, $7)
+             ON CONFLICT (kind, report, fingerprint) DO UPDATE SET deliveries = alerts.deliveries + 1, last_at = excluded.last_at
+             RETURNING deliveries",
+        )
+        .bind(kind)
+        .bind(report.map_or("", Report::code))
+        .bind(fingerprint)
+        .bind(severity.as_str())
+        .bind(at.to_rfc3339())
+        .bind(at.to_rfc3339())
+        .bind(sealed)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(row.try_get::<i64, _>(0)? == 1)
+    }
+
+    /// Oldest first.
+    pub async fn alerts(&self, kind: &str) -> Result<Vec<Alert>> {
+        let rows = sqlx::query(
+            "SELECT kind, report, fingerprint, state, severity, raised_at, last_at, deliveries, sealed
+             FROM alerts WHERE kind = $1 ORDER BY raised_at, fingerprint",
+        )
+        .bind(kind)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Alert {
+                    kind: row.try_get(0)?,
+                    report: row.try_get(1)?,
+                    fingerprint: row.try_get(2)?,
+                    state: row.try_get(3)?,
+                    severity: row.try_get(4)?,
+                    raised_at: row.try_get(5)?,
+                    last_at: row.try_get(6)?,
+                    deliveries: row.try_get(7)?,
+                    sealed: row.try_get(8)?,
+                })
+            })
+            .collect()
+    }
+
+    pub async fn accept_alert(&self, kind: &str, fingerprint: &str) -> Result<()> {
+        let done = sqlx::query("UPDATE alerts SET state = 'accepted' WHERE kind = $1 AND fingerprint = $2")
+            .bind(kind)
+            .bind(fingerprint)
+            .execute(&self.pool)
+            .await?;
+        match done.rows_affected() {
+            0 => Err(Error::new(ErrorKind::Input, format!("no {kind} alert {fingerprint}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The accepted mapping of a report, sealed.
+    pub async fn mapping(&self, report: Report) -> Result<Option<String>> {
+        let row =
+            sqlx::query("SELECT sealed FROM mappings WHERE report = $1").bind(report.code()).fetch_optional(&self.pool).await?;
+        row.map(|row| row.try_get(0).map_err(Error::from)).transpose()
+    }
+
+    pub async fn put_mapping(&self, report: Report, sealed: &str) -> Result<()> {
+        sqlx::query("INSERT INTO mappings VALUES ($1, $2) ON CONFLICT (report) DO UPDATE SET sealed = excluded.sealed")
+            .bind(report.code())
+            .bind(sealed)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}

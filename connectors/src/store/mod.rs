@@ -1,0 +1,242 @@
+//! The control store: what must be decided by one transaction (tenants, the delivery ledger, table pointers).
+//! Promise: a delivery is recorded once, by its keyed digest; its commit is one transaction with the pointer swing.
+//! Never: no header name, no cell, no file name lies here in the clear; such text arrives sealed.
+//!
+//! One SQL text serves SQLite (a file per tenant and a shared one) and PostgreSQL (a schema per tenant and a
+//! shared one): `$n` placeholders, `ON CONFLICT`, text, bigint.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use bonded_schemas::{TenantId, TenantScope};
+use sqlx::{
+    AnyPool, Executor, Row,
+    any::{AnyPoolOptions, AnyRow},
+};
+
+use crate::error::{Error, ErrorKind, Result};
+
+pub mod alerts;
+pub mod audit;
+pub mod ledger;
+#[cfg(test)]
+mod tests;
+
+/// Where the control store lives.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Place {
+    /// `control.sqlite` in this folder, and one in `tenants/<tenant>/` beneath it.
+    Sqlite(PathBuf),
+    /// One database; schemas `bonded` and `bonded_<tenant>`. The URL may hold a password.
+    Postgres(String),
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Sqlite(folder) => write!(f, "Sqlite({})", folder.display()),
+            Place::Postgres(_) => f.write_str("Postgres(..)"),
+        }
+    }
+}
+
+/// The shared half: which tenants there are.
+#[derive(Clone, Debug)]
+pub struct ControlStore {
+    place: Arc<Place>,
+    pool: AnyPool,
+}
+
+/// A tenant as recorded: its key, and its secret wrapped under that key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantRecord {
+    pub tenant: TenantId,
+    pub key_id: String,
+    /// Base64 of the wrapped tenant secret.
+    pub wrapped_secret: String,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+/// One tenant's half: ledger, alerts, mappings, audit tail and the Iceberg catalog's tables.
+#[derive(Clone, Debug)]
+pub struct TenantStore {
+    pub(crate) pool: AnyPool,
+}
+
+const SHARED_DDL: &[&str] = &["CREATE TABLE IF NOT EXISTS tenants (
+        tenant TEXT PRIMARY KEY, key_id TEXT NOT NULL, wrapped_secret TEXT NOT NULL, created_at TEXT NOT NULL)"];
+
+const TENANT_DDL: &[&str] = &[
+    // The standard schema of Java's JdbcCatalog and pyiceberg's SqlCatalog, and one column of ours.
+    "CREATE TABLE IF NOT EXISTS iceberg_tables (
+        catalog_name VARCHAR(255) NOT NULL, table_namespace VARCHAR(255) NOT NULL, table_name VARCHAR(255) NOT NULL,
+        metadata_location VARCHAR(1000), previous_metadata_location VARCHAR(1000), iceberg_type VARCHAR(5),
+        metadata_sha256 TEXT,
+        PRIMARY KEY (catalog_name, table_namespace, table_name))",
+    "CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
+        catalog_name VARCHAR(255) NOT NULL, namespace VARCHAR(255) NOT NULL, property_key VARCHAR(255) NOT NULL,
+        property_value VARCHAR(1000), PRIMARY KEY (catalog_name, namespace, property_key))",
+    "CREATE TABLE IF NOT EXISTS deliveries (
+        delivery_id TEXT PRIMARY KEY, keyed_digest TEXT NOT NULL UNIQUE, state TEXT NOT NULL, report TEXT,
+        received_at TEXT NOT NULL, as_of TEXT NOT NULL, raw_path TEXT NOT NULL, size_bytes BIGINT NOT NULL,
+        snapshot_id BIGINT, sealed_receipt TEXT)",
+    "CREATE TABLE IF NOT EXISTS alerts (
+        kind TEXT NOT NULL, report TEXT NOT NULL, fingerprint TEXT NOT NULL, state TEXT NOT NULL, severity TEXT NOT NULL,
+        raised_at TEXT NOT NULL, last_at TEXT NOT NULL, deliveries BIGINT NOT NULL, sealed TEXT NOT NULL,
+        PRIMARY KEY (kind, report, fingerprint))",
+    "CREATE TABLE IF NOT EXISTS mappings (report TEXT PRIMARY KEY, sealed TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS audit (
+        seq BIGINT PRIMARY KEY, at TEXT NOT NULL, sealed TEXT NOT NULL, hash TEXT NOT NULL)",
+];
+
+impl ControlStore {
+    /// Makes what is missing. Errors name the folder or say that the database cannot be reached.
+    pub async fn create(place: Place) -> Result<Self> {
+        if let Place::Sqlite(folder) = &place {
+            std::fs::create_dir_all(folder).map_err(|error| not_writable(folder, error))?;
+        }
+        let pool = pool(&place, None, true).await?;
+        let store = Self { place: Arc::new(place), pool };
+        apply(&store.pool, SHARED_DDL).await?;
+        Ok(store)
+    }
+
+    /// An existing one; `Setup` when `bonded init` was never run there.
+    pub async fn open(place: Place) -> Result<Self> {
+        if let Place::Sqlite(folder) = &place
+            && !folder.join(SQLITE_FILE).is_file()
+        {
+            return Err(Error::new(ErrorKind::Setup, format!("no lake at {}; make one with `bonded init`", folder.display())));
+        }
+        let pool = pool(&place, None, false).await?;
+        Ok(Self { place: Arc::new(place), pool })
+    }
+
+    /// `false` when the tenant is there already (and unchanged).
+    pub async fn add_tenant(&self, record: &TenantRecord) -> Result<bool> {
+        let done = sqlx::query("INSERT INTO tenants VALUES ($1, $2, $3, $4) ON CONFLICT (tenant) DO NOTHING")
+            .bind(record.tenant.as_str())
+            .bind(&record.key_id)
+            .bind(&record.wrapped_secret)
+            .bind(&record.created_at)
+            .execute(&self.pool)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let tenant_pool = pool(&self.place, Some(&record.tenant), true).await?;
+        apply(&tenant_pool, TENANT_DDL).await?;
+        tenant_pool.close().await;
+        Ok(true)
+    }
+
+    pub async fn tenants(&self) -> Result<Vec<TenantRecord>> {
+        let rows = sqlx::query("SELECT tenant, key_id, wrapped_secret, created_at FROM tenants ORDER BY tenant")
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(tenant_record).collect()
+    }
+
+    pub async fn tenant(&self, tenant: &TenantId) -> Result<Option<TenantRecord>> {
+        let row = sqlx::query("SELECT tenant, key_id, wrapped_secret, created_at FROM tenants WHERE tenant = $1")
+            .bind(tenant.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(tenant_record).transpose()
+    }
+
+    /// The tenant's own half, and nothing of anyone else's.
+    pub async fn open_tenant(&self, scope: &TenantScope) -> Result<TenantStore> {
+        let pool = pool(&self.place, Some(scope.tenant()), true).await?;
+        // A crash between recording the tenant and making its tables is mended here.
+        apply(&pool, TENANT_DDL).await?;
+        Ok(TenantStore { pool })
+    }
+}
+
+const SQLITE_FILE: &str = "control.sqlite";
+const CONNECTIONS_MAX: u32 = 4;
+
+fn tenant_record(row: &AnyRow) -> Result<TenantRecord> {
+    let name: String = row.try_get(0)?;
+    let tenant = name.parse().map_err(|error: bonded_schemas::Error| Error::new(ErrorKind::Damaged, error.message))?;
+    Ok(TenantRecord { tenant, key_id: row.try_get(1)?, wrapped_secret: row.try_get(2)?, created_at: row.try_get(3)? })
+}
+
+async fn apply(pool: &AnyPool, ddl: &[&str]) -> Result<()> {
+    for statement in ddl {
+        pool.execute(*statement).await?;
+    }
+    Ok(())
+}
+
+async fn pool(place: &Place, tenant: Option<&TenantId>, create: bool) -> Result<AnyPool> {
+    sqlx::any::install_default_drivers();
+    let options = AnyPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(Duration::from_secs(60));
+    match place {
+        Place::Sqlite(folder) => {
+            let folder = match tenant {
+                Some(tenant) => folder.join("tenants").join(tenant.as_str()),
+                None => folder.clone(),
+            };
+            if create {
+                std::fs::create_dir_all(&folder).map_err(|error| not_writable(&folder, error))?;
+            }
+            let file = folder.join(SQLITE_FILE);
+            let url = format!("sqlite://{}?mode={}", percent_encode(&file.to_string_lossy()), if create { "rwc" } else { "rw" });
+            options
+                .after_connect(|connection, _| {
+                    Box::pin(async move {
+                        // FULL: a commit that was answered survives a power cut, in WAL mode too.
+                        let pragmas = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+                        connection.execute(pragmas).await.map(|_| ())
+                    })
+                })
+                .connect(&url)
+                .await
+                .map_err(|error| {
+                    Error::new(
+                        ErrorKind::Setup,
+                        format!("cannot open the control store {}; is the folder writable?", file.display()),
+                    )
+                    .with_source(error)
+                })
+        }
+        Place::Postgres(url) => {
+            // A tenant name has no quote in it by construction, so it is safe in an identifier.
+            let schema = match tenant {
+                Some(tenant) => format!("\"bonded_{tenant}\""),
+                None => "\"bonded\"".to_owned(),
+            };
+            let set_up = if create {
+                format!("CREATE SCHEMA IF NOT EXISTS {schema}; SET search_path TO {schema};")
+            } else {
+                format!("SET search_path TO {schema};")
+            };
+            options
+                .after_connect(move |connection, _| {
+                    let set_up = set_up.clone();
+                    Box::pin(async move { connection.execute(set_up.as_str()).await.map(|_| ()) })
+                })
+                .connect(url)
+                .await
+                .map_err(|error| Error::new(ErrorKind::Setup, "cannot reach the PostgreSQL control store").with_source(error))
+        }
+    }
+}
+
+fn not_writable(folder: &std::path::Path, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Setup, format!("cannot write to {}; choose another folder or mend its permissions", folder.display()))
+        .with_source(error)
+}
+
+fn percent_encode(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => out.push(byte as char),
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
+}
