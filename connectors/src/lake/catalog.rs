@@ -33,6 +33,17 @@ pub struct EncryptedCatalog {
     store: TenantStore,
     file_io: FileIO,
     kms: Arc<dyn KeyManagementClient>,
+    /// Answers to COMMIT that go missing, on demand.
+    #[cfg(test)]
+    pub(super) lost_answers: Arc<std::sync::Mutex<Vec<LostAnswer>>>,
+}
+
+/// What a test asks of the next COMMIT: its answer is lost, the commit itself done or not.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LostAnswer {
+    AfterTheEffect,
+    BeforeTheEffect,
 }
 
 impl std::fmt::Debug for EncryptedCatalog {
@@ -65,7 +76,7 @@ impl EncryptedCatalog {
         file_io: FileIO,
         kms: Arc<dyn KeyManagementClient>,
     ) -> Self {
-        Self { namespace: NamespaceIdent::new(tenant.to_string()), warehouse, store, file_io, kms }
+        Self { namespace: NamespaceIdent::new(tenant.to_string()), warehouse, store, file_io, kms, #[cfg(test)] lost_answers: Arc::default() }
     }
 
     pub fn namespace(&self) -> &NamespaceIdent {
@@ -239,6 +250,16 @@ impl EncryptedCatalog {
                 transaction.rollback().await?;
                 return Ok(Swing::AlreadyCommitted);
             }
+        }
+        #[cfg(test)]
+        let lost = self.lost_answers.lock().expect("no test panics while holding it").pop();
+        #[cfg(test)]
+        if let Some(lost) = lost {
+            match lost {
+                LostAnswer::AfterTheEffect => transaction.commit().await?,
+                LostAnswer::BeforeTheEffect => transaction.rollback().await?,
+            }
+            return Err(Error::new(ErrorKind::Ambiguous, "the answer to COMMIT was lost, as the test asked"));
         }
         transaction
             .commit()
