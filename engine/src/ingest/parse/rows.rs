@@ -1,0 +1,405 @@
+//! Rows: records become rows of a batch, row rejects, and cell rejects whose text is kept in `_rescued`.
+//! Promise: `rows_read == rows_committed + rows_rejected`; a row is in the table whole or not at all.
+//! Never: a cell that fails its type does not cost its row, unless the row could then not be told apart.
+
+use std::fmt;
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use bonded_schemas::{
+    Binding, Bound, Column, ColumnProfile, ColumnType, ControlTotal, DriftFinding, Quarantine, QuarantineReason, Reject, Report,
+    Required, delivery::RejectScope,
+};
+
+use super::{
+    Encoding, Head, Limits, Stamp, Summary,
+    columns::{Columns, Kept, Place, is_entry_number},
+    date, quarantine,
+    records::{Record, Records, TooLong},
+    tokenise::{Cell, Tokeniser},
+    value::{EMPTY_GRAIN, decode, entry_number_fault, excerpt, integer, meant, money, quantity, windows_1252},
+};
+
+/// Every row up to this one is profiled, then one in `PROFILE_STEP`.
+const PROFILE_ROWS_FULL: u64 = 4_096;
+const PROFILE_STEP: u64 = 64;
+
+/// Reads the rows of one file, chunk by chunk, from `Head::body_offset` on.
+pub struct RowReader {
+    records: Records,
+    rows: Rows,
+    /// Set when the file was given up: nothing is read after that.
+    given_up: Option<Quarantine>,
+}
+
+impl RowReader {
+    /// `binding` has one entry per cell of `head.header`.
+    pub fn new(head: &Head, binding: Binding, stamp: &Stamp, limits: Limits) -> Self {
+        let tokeniser = Tokeniser::new(head.dialect.delimiter, head.dialect.quote);
+        let records = Records::new(tokeniser, limits.record_bytes_max, head.body_offset, head.body_line, head.line_feed_pending);
+        Self { records, rows: Rows::new(head, tokeniser, binding, stamp, limits), given_up: None }
+    }
+
+    /// Schema of the batches: `table::schema` of the binding's columns.
+    pub fn schema(&self) -> &SchemaRef {
+        self.rows.columns.schema()
+    }
+
+    /// Takes the next bytes of the file; full batches are appended to `out`.
+    ///
+    /// # Errors
+    /// `RecordTooLong`, and then the same answer for ever. Batches of earlier records may already be out: commit none.
+    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), Quarantine> {
+        if let Some(quarantine) = &self.given_up {
+            return Err(quarantine.clone());
+        }
+        let rows = &mut self.rows;
+        self.records.push(chunk, |record| rows.record(&record, out)).map_err(|too_long| {
+            let quarantine = self.rows.too_long(too_long);
+            self.given_up = Some(quarantine.clone());
+            quarantine
+        })
+    }
+
+    /// The file has ended: the last batch and the summary.
+    ///
+    /// # Errors
+    /// `NoRows`, `AllRejected`, or what `push` failed with.
+    pub fn finish(mut self, out: &mut Vec<RecordBatch>) -> Result<Summary, Quarantine> {
+        if let Some(quarantine) = self.given_up {
+            return Err(quarantine);
+        }
+        self.records.finish(|record| self.rows.record(&record, out));
+        self.rows.finish(out)
+    }
+}
+
+impl fmt::Debug for RowReader {
+    /// Counts only: builders hold cell values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Summary { rows_read, rows_committed, rows_rejected, cells_rescued, .. } = &self.rows.summary;
+        f.debug_struct("RowReader")
+            .field("rows_read", rows_read)
+            .field("rows_committed", rows_committed)
+            .field("rows_rejected", rows_rejected)
+            .field("cells_rescued", cells_rescued)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the cells of one header position go.
+enum Target {
+    Column(usize),
+    Unknown(String),
+}
+
+/// A bound column without which rows cannot be told apart.
+struct Grain {
+    position: usize,
+    index: usize,
+    is_entry_number: bool,
+}
+
+struct Rows {
+    tokeniser: Tokeniser,
+    report: Report,
+    header: Vec<String>,
+    bound: Vec<Column>,
+    targets: Vec<Target>,
+    grain: Vec<Grain>,
+    columns: Columns,
+    limits: Limits,
+    /// Text gathered in the batch in the making.
+    batch_bytes: usize,
+    scratch: Scratch,
+    /// The file is known to hold Windows-1252, so one more such cell is no news.
+    encoding_told: bool,
+    cells_windows_1252: u64,
+    summary: Summary,
+}
+
+impl Rows {
+    fn new(head: &Head, tokeniser: Tokeniser, binding: Binding, stamp: &Stamp, limits: Limits) -> Self {
+        let mut present = vec![false; binding.columns.len()];
+        let mut targets = Vec::with_capacity(head.header.len());
+        for (position, name) in head.header.iter().enumerate() {
+            targets.push(match binding.bound.get(position) {
+                // A column takes one cell a row; a second position bound to it is kept as unknown.
+                Some(Bound::Column(index)) if present.get(*index) == Some(&false) => {
+                    present[*index] = true;
+                    Target::Column(*index)
+                }
+                Some(Bound::Unknown(name)) => Target::Unknown(name.clone()),
+                _ => Target::Unknown(format!("{name} ({})", position + 1)),
+            });
+        }
+        let grain = targets.iter().enumerate().filter_map(|(position, target)| match target {
+            Target::Column(index) if binding.columns[*index].required == Required::Grain => {
+                Some(Grain { position, index: *index, is_entry_number: is_entry_number(&binding.columns[*index]) })
+            }
+            _ => None,
+        });
+        let grain = grain.collect();
+        let profiles = vec![ColumnProfile::default(); head.header.len()];
+        Self {
+            tokeniser,
+            report: head.report,
+            header: head.header.clone(),
+            targets,
+            grain,
+            columns: Columns::new(&binding.columns, &present, stamp, limits.batch_rows.max(1)),
+            bound: binding.columns,
+            limits,
+            batch_bytes: 0,
+            scratch: Scratch::default(),
+            encoding_told: head.dialect.encoding == Encoding::Windows1252,
+            cells_windows_1252: 0,
+            summary: Summary { profiles, ..Summary::default() },
+        }
+    }
+
+    fn record(&mut self, record: &Record<'_>, out: &mut Vec<RecordBatch>) {
+        if is_blank(record) {
+            return;
+        }
+        self.summary.rows_read += 1;
+        let place = Place { row: self.summary.rows_read, line: record.line, byte: record.offset };
+        if let Some(reason) = self.broken(record) {
+            return self.reject_row(place, record, None, reason);
+        }
+        if place.row <= PROFILE_ROWS_FULL || place.row.is_multiple_of(PROFILE_STEP) {
+            self.profile(record);
+        }
+        if let Some((position, reason)) = self.grain_fault(record) {
+            return self.reject_row(place, record, Some(position), reason);
+        }
+        self.append(place, record);
+        if self.columns.len() >= self.limits.batch_rows || self.batch_bytes >= self.limits.batch_bytes_max {
+            self.batch_bytes = 0;
+            out.push(self.columns.finish());
+        }
+    }
+
+    /// Why the record as a whole cannot be a row.
+    fn broken(&self, record: &Record<'_>) -> Option<String> {
+        if record.unterminated {
+            return Some("a quote is opened and never closed before the file ends".to_owned());
+        }
+        if record.has_nul {
+            return Some("holds NUL bytes, which no text has; export the report again".to_owned());
+        }
+        let (cells, names) = (record.cells.len(), self.header.len());
+        // A delimiter behind the last cell opens one more, which is empty.
+        let trailing_delimiter = cells == names + 1 && record.cells[names].range().is_empty();
+        (cells != names && !trailing_delimiter).then(|| format!("ragged: {cells} cells, header has {names}"))
+    }
+
+    /// The first header position whose cell fails to tell the row apart.
+    #[inline]
+    fn grain_fault(&mut self, record: &Record<'_>) -> Option<(usize, String)> {
+        for grain in &self.grain {
+            let (text, _) = self.scratch.cell(self.tokeniser, record, record.cells[grain.position]);
+            let text = meant(text);
+            let column = &self.bound[grain.index];
+            let fault = match column.kind {
+                _ if text.is_empty() => Some(EMPTY_GRAIN),
+                _ if grain.is_entry_number => entry_number_fault(text),
+                kind => type_fault(kind, text),
+            };
+            if let Some(fault) = fault {
+                return Some((grain.position, format!("`{}`: {fault}", column.name)));
+            }
+        }
+        None
+    }
+
+    /// Appends every cell of a row that is known to stay.
+    fn append(&mut self, place: Place, record: &Record<'_>) {
+        let (mut any_rescued, mut any_repaired) = (false, false);
+        for (position, target) in self.targets.iter().enumerate() {
+            let (text, foreign) = self.scratch.cell(self.tokeniser, record, record.cells[position]);
+            if foreign {
+                self.cells_windows_1252 += 1;
+                any_repaired = true;
+                self.columns.repair(&format!("windows-1252: {}", self.header[position]));
+            }
+            let (name, reason) = match target {
+                Target::Column(index) => match self.columns.append(*index, meant(text)) {
+                    Kept::AsIs => continue,
+                    Kept::Mended(mend) => {
+                        any_repaired = true;
+                        self.columns.repair(&format!("{mend}: {}", self.header[position]));
+                        continue;
+                    }
+                    Kept::Failed(reason) => (&self.header[position], Some((*index, reason))),
+                },
+                Target::Unknown(_) if meant(text).is_empty() => continue,
+                Target::Unknown(name) => (name, None),
+            };
+            any_rescued = true;
+            self.columns.rescue(name, text);
+            self.batch_bytes += name.len() + text.len();
+            self.summary.cells_rescued += 1;
+            if let Some((index, reason)) = reason
+                && self.summary.rejects.len() < self.limits.rejects_kept_max
+            {
+                let column = self.bound[index].name.clone();
+                let reason = format!("`{column}`: {reason}");
+                self.summary.rejects.push(reject(place, Some(column), text, reason, RejectScope::Cell));
+            }
+        }
+        self.columns.end_row(place, any_rescued, any_repaired);
+        self.batch_bytes += record.bytes.len();
+        self.summary.rows_committed += 1;
+    }
+
+    fn reject_row(&mut self, place: Place, record: &Record<'_>, position: Option<usize>, reason: String) {
+        self.summary.rows_rejected += 1;
+        if self.summary.rejects.len() >= self.limits.rejects_kept_max {
+            return;
+        }
+        let column = position.and_then(|position| match self.targets[position] {
+            Target::Column(index) => Some(self.bound[index].name.clone()),
+            Target::Unknown(_) => None,
+        });
+        // Enough bytes for 256 characters, so that a long record is not decoded whole.
+        let beginning = &record.bytes[..record.bytes.len().min(1_024)];
+        let text = match record.text {
+            Some(text) => excerpt(text),
+            None => excerpt(&windows_1252(beginning)),
+        };
+        self.summary.rejects.push(reject(place, column, &text, reason, RejectScope::Row));
+    }
+
+    /// What the cells of this row look like, apart from what they are bound to.
+    fn profile(&mut self, record: &Record<'_>) {
+        for (position, profile) in self.summary.profiles.iter_mut().enumerate() {
+            let (text, _) = self.scratch.cell(self.tokeniser, record, record.cells[position]);
+            let text = meant(text);
+            profile.cells += 1;
+            if text.is_empty() {
+                profile.empty += 1;
+                continue;
+            }
+            let bytes = text.as_bytes();
+            profile.length_max = profile.length_max.max(text.chars().count() as u32);
+            profile.integers += u64::from(bytes.iter().all(u8::is_ascii_digit));
+            profile.amounts += u64::from(money(bytes).is_ok());
+            // A day number of Excel is a date only in a column known to hold dates; elsewhere it is just a number.
+            profile.dates += u64::from(bytes.iter().any(|byte| matches!(byte, b'/' | b'-')) && date::date(bytes).is_ok());
+            if let Target::Column(index) = self.targets[position] {
+                profile.failed += u64::from(type_fault(self.bound[index].kind, text).is_some());
+            }
+        }
+    }
+
+    fn too_long(&self, at: TooLong) -> Quarantine {
+        let limit = self.limits.record_bytes_max;
+        let message = format!(
+            "the record at line {} (byte {}) is longer than {limit} bytes: a quote is opened there and not closed, or the file is no \
+             table; export the report again",
+            at.line, at.offset
+        );
+        quarantine(QuarantineReason::RecordTooLong, Some(self.report), message)
+    }
+
+    fn finish(mut self, out: &mut Vec<RecordBatch>) -> Result<Summary, Quarantine> {
+        let report = self.report;
+        if self.summary.rows_read == 0 {
+            let message = format!(
+                "the file has the header of {report} and no rows below it: nothing matched the report's prompts, or the file was cut"
+            );
+            return Err(quarantine(QuarantineReason::NoRows, Some(report), message));
+        }
+        if self.summary.rows_committed == 0 {
+            let first =
+                self.summary.rejects.first().map(|reject| format!("; the first, at line {}: {}", reject.line, reject.reason));
+            let message = format!("all {} rows were rejected{}", self.summary.rows_read, first.unwrap_or_default());
+            return Err(quarantine(QuarantineReason::AllRejected, Some(report), message));
+        }
+        if self.columns.len() > 0 {
+            out.push(self.columns.finish());
+        }
+        let total = |(index, sum): (usize, i128)| ControlTotal { column: self.bound[index].name.clone(), sum: dollars(sum) };
+        self.summary.control_totals = self.columns.sums().map(total).collect();
+        self.summary.findings = self.findings();
+        Ok(self.summary)
+    }
+
+    /// File-wide drift that only the rows could show.
+    fn findings(&self) -> Vec<DriftFinding> {
+        let mut findings = Vec::new();
+        if self.cells_windows_1252 > 0 && !self.encoding_told {
+            let name = format!("{} in {} cells", Encoding::Windows1252.as_str(), self.cells_windows_1252);
+            findings.push(DriftFinding::encoding(&name, 0));
+        }
+        findings
+    }
+}
+
+/// A line with nothing but white space on it.
+#[inline]
+fn is_blank(record: &Record<'_>) -> bool {
+    match record.cells {
+        [cell] => !cell.quoted && !record.unterminated && meant(&decode(record.bytes).0).is_empty(),
+        _ => false,
+    }
+}
+
+/// Why a non-empty text is not of this type.
+fn type_fault(kind: ColumnType, text: &str) -> Option<&'static str> {
+    let bytes = text.as_bytes();
+    match kind {
+        ColumnType::Text(_) => None,
+        ColumnType::Integer => integer(bytes).err(),
+        ColumnType::Money => money(bytes).err(),
+        ColumnType::Quantity => quantity(bytes).err(),
+        ColumnType::Date => date::date(bytes).err(),
+    }
+}
+
+fn reject(place: Place, column: Option<String>, text: &str, reason: String, scope: RejectScope) -> Reject {
+    Reject { row: place.row, line: place.line, byte: place.byte, column, text: excerpt(text), reason, scope }
+}
+
+/// Cents as a decimal string with two places.
+fn dollars(cents: i128) -> String {
+    let sign = if cents < 0 { "-" } else { "" };
+    let cents = cents.unsigned_abs();
+    format!("{sign}{}.{:02}", cents / 100, cents % 100)
+}
+
+/// Room for the rare cell that is not simply a slice of its record.
+#[derive(Default)]
+struct Scratch {
+    bytes: Vec<u8>,
+    text: String,
+}
+
+impl Scratch {
+    /// The cell's text without its quotes, and whether it had to be read as Windows-1252.
+    #[inline]
+    fn cell<'a>(&'a mut self, tokeniser: Tokeniser, record: &'a Record<'_>, cell: Cell) -> (&'a str, bool) {
+        match record.text {
+            Some(text) if !cell.escaped => (&text[cell.range()], false),
+            _ => self.unusual(tokeniser, record.bytes, cell),
+        }
+    }
+
+    #[cold]
+    fn unusual(&mut self, tokeniser: Tokeniser, record: &[u8], cell: Cell) -> (&str, bool) {
+        let raw = &record[cell.range()];
+        let raw = if cell.escaped {
+            tokeniser.unescape(raw, &mut self.bytes);
+            &self.bytes
+        } else {
+            raw
+        };
+        let (text, foreign) = decode(raw);
+        self.text.clear();
+        self.text.push_str(&text);
+        (&self.text, foreign)
+    }
+}
+
+#[cfg(test)]
+mod tests;
