@@ -1,0 +1,242 @@
+//! One tenant's tables behind SQL, and nothing else.
+//! Promise: a session holds the catalog it was given; every name resolves in it or nowhere. Memory, time and rows
+//! are limited, and a limit that is hit is an error.
+//! Never: nothing is written, no file is opened by name, nothing spills to disk in the clear.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use bonded_schemas::{Registry, Report, table::schema};
+use datafusion::{
+    arrow::array::RecordBatch,
+    catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider},
+    datasource::{MemTable, TableProvider, empty::EmptyTable},
+    execution::{
+        SessionStateBuilder, SessionStateDefaults,
+        context::{SessionContext, SessionState},
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::{GreedyMemoryPool, TrackConsumersPool},
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
+    },
+    physical_plan::execute_stream,
+    prelude::SessionConfig,
+};
+use iceberg::{Catalog, NamespaceIdent, TableIdent};
+use object_store::ObjectStore;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    answer::Answer,
+    error::{Error, Result},
+    lake::{LakeRoot, OnlyTheLake},
+    limits::Limits,
+    provider::{History, HistoryTable},
+    rules,
+};
+
+mod casts;
+mod history;
+mod instant;
+mod pauses;
+mod refusal;
+
+const CATALOG: &str = "bonded";
+const TABLES: &str = "public";
+const META: &str = "meta";
+/// Named in the error when memory runs out.
+const LARGEST_CONSUMERS_TOLD: std::num::NonZeroUsize = std::num::NonZeroUsize::new(3).expect("three is not zero");
+
+/// What a session is made of. Whoever makes it has already decided whose it is.
+pub struct SessionParts {
+    /// Holds this tenant's tables, and opens them with this tenant's key.
+    pub catalog: Arc<dyn Catalog>,
+    /// Where in the catalog `es_001`, `es_002` and `es_003` lie.
+    pub namespace: NamespaceIdent,
+    /// The lake's objects.
+    pub store: Arc<dyn ObjectStore>,
+    /// The URL that the store's paths are relative to: `file:///srv/lake`, `s3://bucket/prefix`, `memory:///`.
+    pub root_url: String,
+    /// Tables of the tenant's ledger, shown under `meta`: `("deliveries", rows)` is `meta.deliveries`.
+    pub meta: Vec<(String, RecordBatch)>,
+    pub limits: Limits,
+}
+
+impl fmt::Debug for SessionParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionParts")
+            .field("namespace", &self.namespace)
+            .field("root_url", &self.root_url)
+            .field("meta", &self.meta.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// SQL over one tenant's tables as they were when the session opened.
+///
+/// Tables: `es_001`, `es_002`, `es_003` (append-only history). Views: `entry_summaries`, `entry_lines`,
+/// `tariff_lines` (current truth) and `vanished`. Functions: `entry_summaries_as_of(t)`, `entry_lines_as_of(t)`,
+/// `tariff_lines_as_of(t)`, `changes(from, to)`, and `at('es_003', snapshot or time)`. Schema `meta`: the ledger and the rules.
+pub struct Session {
+    context: SessionContext,
+    limits: Limits,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Loads the tenant's three tables and prepares the views. A table that was never made shows without rows.
+    ///
+    /// # Errors
+    /// `Damaged` when one does not open (a disabled key, say).
+    pub async fn open(parts: SessionParts) -> Result<Self> {
+        let SessionParts { catalog, namespace, store, root_url, meta, limits } = parts;
+        let root = LakeRoot::new(&root_url);
+        let mut histories = HashMap::new();
+        let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
+        let loading = Report::ALL.map(|report| {
+            let ident = TableIdent::new(namespace.clone(), report.table().to_owned());
+            let catalog = catalog.clone();
+            async move {
+                match catalog.load_table(&ident).await {
+                    Ok(table) => Ok((report, Some(table))),
+                    Err(error) if error.kind() == iceberg::ErrorKind::TableNotFound => Ok((report, None)),
+                    Err(error) => Err(Error::from(error)),
+                }
+            }
+        });
+        for (report, table) in futures::future::try_join_all(loading).await? {
+            let provider: Arc<dyn TableProvider> = match table {
+                Some(table) => {
+                    let history = Arc::new(History::new(table, root.clone()));
+                    histories.insert(report.table(), history.clone());
+                    Arc::new(HistoryTable::current(history)?)
+                }
+                // Nothing of this report was ever committed: no rows, and the columns that its edition has.
+                None => Arc::new(EmptyTable::new(Arc::new(schema(&Registry::builtin().edition(report).columns)))),
+            };
+            tables.push((report.table().to_owned(), provider));
+        }
+        let session = Self::over(tables, meta, store, limits).await?;
+        session.context.register_udtf("at", Arc::new(history::At::new(histories)));
+        Ok(session)
+    }
+
+    /// A session over any tables that have the reports' names; tests bring their own.
+    pub(crate) async fn over(
+        tables: Vec<(String, Arc<dyn TableProvider>)>,
+        mut meta: Vec<(String, RecordBatch)>,
+        store: Arc<dyn ObjectStore>,
+        limits: Limits,
+    ) -> Result<Self> {
+        let context = SessionContext::new_with_state(state(&limits, store)?);
+        let public = Arc::new(MemorySchemaProvider::new());
+        for (name, table) in tables {
+            public.register_table(name, table)?;
+        }
+        let facts = Arc::new(MemorySchemaProvider::new());
+        meta.push((rules::MPF_TABLE.to_owned(), rules::mpf()?));
+        for (name, rows) in meta {
+            let name = name.strip_prefix("meta.").unwrap_or(&name).to_owned();
+            facts.register_table(name, Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))?;
+        }
+        let catalog = MemoryCatalogProvider::new();
+        catalog.register_schema(TABLES, public.clone())?;
+        catalog.register_schema(META, facts)?;
+        context.register_catalog(CATALOG, Arc::new(catalog));
+        history::register(&context, public.as_ref()).await?;
+        Ok(Self { context, limits })
+    }
+
+    /// Plans the question and starts to answer it.
+    ///
+    /// # Errors
+    /// `Input` for bad SQL and unknown names, `Refused` for anything but reading, `Limit`, `Damaged`.
+    pub async fn query(&self, sql: &str) -> Result<Answer> {
+        let deadline = Instant::now() + self.limits.time_max;
+        let context = self.context.clone();
+        let sql = sql.to_owned();
+        // In a task of its own: planning works without pause, and the deadline must not wait for it.
+        let mut planning = JoinSet::new();
+        planning.spawn(async move {
+            let statement = refusal::parse(&sql)?;
+            let state = context.state();
+            let plan = refusal::plan(&state, statement).await?;
+            let physical = state.create_physical_plan(&plan).await?;
+            Ok::<_, Error>(execute_stream(physical, context.task_ctx())?)
+        });
+        match timeout_at(deadline, planning.join_next()).await {
+            Ok(Some(Ok(stream))) => Ok(Answer::new(stream?, deadline, self.limits.clone())),
+            Ok(_) => Err(Error::internal("the planner stopped short")),
+            Err(_) => Err(crate::answer::out_of_time(&self.limits)),
+        }
+    }
+
+    /// All rows of an answer, within the session's limits.
+    pub(crate) async fn rows(&self, sql: &str) -> Result<Vec<RecordBatch>> {
+        let mut answer = self.query(sql).await?;
+        let mut batches = Vec::new();
+        while let Some(batch) = answer.next().await? {
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+
+    pub(crate) fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+fn state(limits: &Limits, store: Arc<dyn ObjectStore>) -> Result<SessionState> {
+    // Built up from nothing: no file formats, no table factories, no listing tables, no URL tables.
+    Ok(SessionStateBuilder::new()
+        .with_config(config(limits))
+        .with_runtime_env(runtime(limits, store)?)
+        .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+        .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
+        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+        .with_window_functions(SessionStateDefaults::default_window_functions())
+        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_analyzer_rule(Arc::new(casts::KeepNarrowingCasts))
+        .with_physical_optimizer_rule(Arc::new(pauses::PauseInJoins))
+        .build())
+}
+
+fn config(limits: &Limits) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(CATALOG, TABLES)
+        .with_information_schema(true)
+        .with_target_partitions(limits.target_partitions.max(1));
+    let options = config.options_mut();
+    // Without it `amount = 123456789.01` compares as floats and finds nothing.
+    options.sql_parser.parse_float_as_decimal = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.execution.time_zone = Some("+00:00".to_owned());
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    config
+}
+
+fn runtime(limits: &Limits, store: Arc<dyn ObjectStore>) -> Result<Arc<RuntimeEnv>> {
+    let pool = TrackConsumersPool::new(GreedyMemoryPool::new(limits.memory_bytes_max), LARGEST_CONSUMERS_TOLD);
+    Ok(RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        // A spill file would be the tenant's rows in the clear.
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+        .with_object_store_registry(Arc::new(OnlyTheLake(store)))
+        .build_arc()?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! The questions that history answers: current truth, as it stood, what changed, what vanished, time travel.
+//! Promise: each is one SQL file, planned once when the session opens; a function call only fills in its values.
+
+use std::{collections::HashMap, sync::Arc};
+
+use datafusion::{
+    catalog::{SchemaProvider, TableFunctionArgs, TableFunctionImpl, TableProvider},
+    common::{Result as DataFusionResult, ScalarValue},
+    datasource::ViewTable,
+    execution::context::SessionContext,
+    logical_expr::{Expr, LogicalPlan},
+};
+
+use super::instant;
+use crate::{
+    error::{Error, Result},
+    provider::{History, HistoryTable},
+};
+
+/// Views, in an order in which each finds those it is built on.
+const VIEWS: [(&str, &str); 4] = [
+    ("entry_summaries", include_str!("../../sql/history/entry_summaries.sql")),
+    ("entry_lines", include_str!("../../sql/history/entry_lines.sql")),
+    ("tariff_lines", include_str!("../../sql/history/tariff_lines.sql")),
+    ("vanished", include_str!("../../sql/history/vanished.sql")),
+];
+
+/// Functions of points in time; `$1`, `$2` stand for the arguments.
+const FUNCTIONS: [(&str, usize, &str); 4] = [
+    ("entry_summaries_as_of", 1, include_str!("../../sql/history/entry_summaries_as_of.sql")),
+    ("entry_lines_as_of", 1, include_str!("../../sql/history/entry_lines_as_of.sql")),
+    ("tariff_lines_as_of", 1, include_str!("../../sql/history/tariff_lines_as_of.sql")),
+    ("changes", 2, include_str!("../../sql/history/changes.sql")),
+];
+
+pub(super) async fn register(context: &SessionContext, schema: &dyn SchemaProvider) -> Result<()> {
+    for (name, sql) in VIEWS {
+        let plan = context.state().create_logical_plan(sql).await?;
+        schema.register_table(name.to_owned(), Arc::new(ViewTable::new(plan, Some(sql.to_owned()))))?;
+    }
+    for (name, arguments, sql) in FUNCTIONS {
+        let template = context.state().create_logical_plan(sql).await?;
+        context.register_udtf(name, Arc::new(OfInstants { name, arguments, template }));
+    }
+    Ok(())
+}
+
+/// A planned question that waits for its points in time.
+#[derive(Debug)]
+struct OfInstants {
+    name: &'static str,
+    arguments: usize,
+    template: LogicalPlan,
+}
+
+impl TableFunctionImpl for OfInstants {
+    fn call_with_args(&self, arguments: TableFunctionArgs) -> DataFusionResult<Arc<dyn TableProvider>> {
+        if arguments.exprs().len() != self.arguments {
+            let times = if self.arguments == 1 { "one point in time" } else { "two points in time" };
+            return Err(Error::input(format!("{}() takes {times}", self.name)).into());
+        }
+        let values = arguments
+            .exprs()
+            .iter()
+            .map(|argument| Ok(ScalarValue::TimestampMicrosecond(Some(instant::microseconds(argument)?), Some("+00:00".into()))))
+            .collect::<Result<Vec<_>>>()?;
+        let plan = self.template.clone().with_param_values(values)?;
+        Ok(Arc::new(ViewTable::new(plan, None)))
+    }
+}
+
+/// `at('es_003', <snapshot id or point in time>)`: a table's rows and columns as they were.
+#[derive(Debug)]
+pub(super) struct At {
+    histories: HashMap<&'static str, Arc<History>>,
+}
+
+impl At {
+    pub(super) fn new(histories: HashMap<&'static str, Arc<History>>) -> Self {
+        Self { histories }
+    }
+}
+
+impl TableFunctionImpl for At {
+    fn call_with_args(&self, arguments: TableFunctionArgs) -> DataFusionResult<Arc<dyn TableProvider>> {
+        let [Expr::Literal(table, _), when] = arguments.exprs() else {
+            return Err(
+                Error::input("at() takes a table name and a snapshot id or point in time: at('es_003', '2026-03-31')").into()
+            );
+        };
+        let name = table.try_as_str().flatten().unwrap_or_default();
+        let history = self
+            .histories
+            .get(name)
+            .ok_or_else(|| Error::input(format!("at() knows es_001, es_002 and es_003, not `{name}`")))?
+            .clone();
+        let table = match when {
+            Expr::Literal(ScalarValue::Int64(Some(id)), _) => HistoryTable::at_snapshot(history, *id)?,
+            _ => HistoryTable::at_time(history, instant::microseconds(when)?.div_euclid(1000))?,
+        };
+        Ok(Arc::new(table))
+    }
+}
