@@ -29,6 +29,7 @@ impl fmt::Display for Severity {
 }
 
 /// `expected` is what the finer report adds up to or the rule gives; `actual` is what the coarser report says.
+/// Of an entry or line missing in one report, `expected` is the goods value that another states, and `actual` is null.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// Stable for ever, `line_duty`.
@@ -39,8 +40,8 @@ pub struct Finding {
     /// Decimal strings; null where a report holds no such row.
     pub expected: Option<String>,
     pub actual: Option<String>,
-    /// The deliveries the compared rows came from, sorted.
+    /// The deliveries that the compared rows came from.
     pub delivery_ids: Vec<String>,
-    /// 1-based lines in those deliveries where the compared rows start, in the same order.
+    /// Side by side with `delivery_ids`: the 1-based line where each row starts in its delivery.
     pub lines: Vec<i64>,
 }

@@ -76,7 +76,15 @@ impl EncryptedCatalog {
         file_io: FileIO,
         kms: Arc<dyn KeyManagementClient>,
     ) -> Self {
-        Self { namespace: NamespaceIdent::new(tenant.to_string()), warehouse, store, file_io, kms, #[cfg(test)] lost_answers: Arc::default() }
+        Self {
+            namespace: NamespaceIdent::new(tenant.to_string()),
+            warehouse,
+            store,
+            file_io,
+            kms,
+            #[cfg(test)]
+            lost_answers: Arc::default(),
+        }
     }
 
     pub fn namespace(&self) -> &NamespaceIdent {

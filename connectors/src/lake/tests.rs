@@ -20,7 +20,7 @@ use crate::{
         KeyId, Keys,
         keyring::{Keyring, RootSource},
     },
-    store::{ControlStore, Place, TenantRecord, TenantStore, ledger::LedgerRow},
+    store::{ControlStore, Place, TenantRecord, TenantStore, ledger::LedgerRow, private_postgres::PrivatePostgres},
 };
 
 /// One lake folder, one keyring, and what is made from them.
@@ -46,10 +46,16 @@ fn scope(tenant: &str) -> TenantScope {
 
 impl World {
     async fn new() -> Self {
+        Self::on(None).await
+    }
+
+    /// On SQLite, or on the PostgreSQL of this URL.
+    async fn on(postgres: Option<String>) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let keys = Keyring::create(&folder.path().join("keys"), RootSource::KeyFile, Arc::new(SystemClock)).expect("a keyring");
         let lake = folder.path().join("lake");
-        let control = ControlStore::create(Place::Sqlite(lake.clone())).await.expect("a control store");
+        let place = postgres.map_or(Place::Sqlite(lake.clone()), Place::Postgres);
+        let control = ControlStore::create(place).await.expect("a control store");
         Self { lake_url: lake.display().to_string(), _folder: folder, keys: Arc::new(keys), control }
     }
 
@@ -74,8 +80,7 @@ impl World {
         let (store, root) = open_store(&self.lake_url).expect("a store");
         let lake = Lake::new(store.clone(), &root, self.keys.clone(), Arc::new(SystemClock));
         let tables = lake.tables(&scope, &ledger, &key);
-        let layout =
-            Layout { schema: &schema(), partition_by_month_of: "entry_date", sorted_by: &["entry_summary_number"] };
+        let layout = Layout { schema: &schema(), partition_by_month_of: "entry_date", sorted_by: &["entry_summary_number"] };
         tables.ensure("es_003", &layout).await.expect("a table");
         Room { tables, ledger, store, lake, key }
     }
@@ -146,8 +151,10 @@ impl Room {
     async fn rows(&self) -> BTreeMap<i64, Option<i128>> {
         let rows = std::sync::Mutex::new(BTreeMap::new());
         let seen = |batch: &RecordBatch| {
-            let lines = batch.column_by_name("_line").expect("there").as_any().downcast_ref::<Int64Array>().expect("int64").clone();
-            let duty = batch.column_by_name("duty").map(|c| c.as_any().downcast_ref::<Decimal128Array>().expect("decimal").clone());
+            let lines =
+                batch.column_by_name("_line").expect("there").as_any().downcast_ref::<Int64Array>().expect("int64").clone();
+            let duty =
+                batch.column_by_name("duty").map(|c| c.as_any().downcast_ref::<Decimal128Array>().expect("decimal").clone());
             for row in 0..batch.num_rows() {
                 let cents = duty.as_ref().filter(|d| d.is_valid(row)).map(|d| d.value(row));
                 assert!(rows.lock().expect("one thread").insert(lines.value(row), cents).is_none(), "a row is doubled");
@@ -199,7 +206,17 @@ async fn rows_come_back_and_the_same_digest_adds_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_appends_all_land_once_and_leave_no_litter() {
-    let world = World::new().await;
+    concurrent_appends(World::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn concurrent_appends_all_land_once_on_postgresql_too() {
+    if let Some(cluster) = PrivatePostgres::start() {
+        concurrent_appends(World::on(Some(cluster.url())).await).await;
+    }
+}
+
+async fn concurrent_appends(world: World) {
     let room = Arc::new(world.room("acme").await);
     let tasks: Vec<_> = (0..4)
         .map(|task| {
@@ -290,10 +307,11 @@ async fn object_paths_tell_nothing_and_files_carry_no_bloom_filter() {
             assert_eq!(&bytes[..4], b"PARE", "an encrypted footer");
             ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new()).expect_err("it must not open without a key");
             let key = StandardKeyMetadata::decode(file.key_metadata().expect("a key")).expect("reads");
-            let properties = parquet::encryption::decrypt::FileDecryptionProperties::builder(key.encryption_key().as_bytes().to_vec())
-                .with_aad_prefix(key.aad_prefix().expect("a prefix").to_vec())
-                .build()
-                .expect("properties");
+            let properties =
+                parquet::encryption::decrypt::FileDecryptionProperties::builder(key.encryption_key().as_bytes().to_vec())
+                    .with_aad_prefix(key.aad_prefix().expect("a prefix").to_vec())
+                    .build()
+                    .expect("properties");
             let options = ArrowReaderOptions::new().with_file_decryption_properties(properties);
             let metadata = ArrowReaderMetadata::load(&bytes, options).expect("opens with its key");
             for column in metadata.metadata().row_groups().iter().flat_map(|group| group.columns()) {
@@ -307,8 +325,15 @@ async fn object_paths_tell_nothing_and_files_carry_no_bloom_filter() {
     )
     .into_owned();
     assert!(!json.contains("partitions."), "partition summaries would lie in plain metadata.json");
-    let properties: Vec<&String> =
-        table.metadata().current_snapshot().expect("there").summary().additional_properties.keys().filter(|k| k.contains("bonded")).collect();
+    let properties: Vec<&String> = table
+        .metadata()
+        .current_snapshot()
+        .expect("there")
+        .summary()
+        .additional_properties
+        .keys()
+        .filter(|k| k.contains("bonded"))
+        .collect();
     assert_eq!(properties, ["bonded.delivery"]);
 }
 
@@ -404,7 +429,8 @@ async fn a_rewrite_replaces_files_and_keeps_every_row() {
         if duty.iter().flatten().all(|cents| cents < 100) {
             return Ok(None);
         }
-        let duty = Decimal128Array::from_iter(duty.iter().map(|c| c.map(|c| c * 2))).with_precision_and_scale(18, 2).expect("fits");
+        let duty =
+            Decimal128Array::from_iter(duty.iter().map(|c| c.map(|c| c * 2))).with_precision_and_scale(18, 2).expect("fits");
         let mut columns = batch.columns().to_vec();
         columns[2] = Arc::new(duty);
         Ok(Some(RecordBatch::try_new(batch.schema(), columns).expect("same shape")))
@@ -425,7 +451,8 @@ async fn a_tenant_sees_no_table_of_another_and_its_key_opens_none() {
     assert!(!other.tables.catalog().table_exists(&acme.ident()).await.expect("answered"));
     // Even with the other's catalog in hand, a stolen table's KEK does not unwrap under one's own key.
     let table = acme.load().await;
-    let kek = table.metadata().encryption_keys_iter().find(|key| key.encrypted_by_id() == Some(acme.key.0.as_str())).expect("a KEK");
+    let kek =
+        table.metadata().encryption_keys_iter().find(|key| key.encrypted_by_id() == Some(acme.key.0.as_str())).expect("a KEK");
     let error = world.keys.clone().as_iceberg().unwrap_key(kek.encrypted_key_metadata(), &other.key.0).await;
     assert!(error.is_err());
 }

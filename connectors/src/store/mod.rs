@@ -19,6 +19,8 @@ pub mod alerts;
 pub mod audit;
 pub mod ledger;
 #[cfg(test)]
+pub(crate) mod private_postgres;
+#[cfg(test)]
 mod tests;
 
 /// Where the control store lives.

@@ -1,1 +1,136 @@
+//! One conformance suite, run on SQLite and on a private PostgreSQL.
 
+use bonded_schemas::{DeliveryId, DeliveryState, Report, Severity, TenantScope};
+use chrono::DateTime;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::{ControlStore, Place, TenantRecord, ledger::LedgerRow, private_postgres::PrivatePostgres};
+use crate::ErrorKind;
+
+#[expect(clippy::disallowed_methods, reason = "a test establishes its own scopes")]
+fn scope(tenant: &str) -> TenantScope {
+    TenantScope::establish(tenant.parse().expect("a tenant name"), "test")
+}
+
+fn record(tenant: &str) -> TenantRecord {
+    TenantRecord {
+        tenant: tenant.parse().expect("a tenant name"),
+        key_id: format!("key-of-{tenant}"),
+        wrapped_secret: "c2VjcmV0".into(),
+        created_at: "2026-04-01T00:00:00+00:00".into(),
+    }
+}
+
+fn landed(digest: &str) -> LedgerRow {
+    let at = DateTime::from_timestamp(1_770_000_000, 123_456_000).expect("an instant");
+    LedgerRow {
+        delivery_id: DeliveryId(Uuid::now_v7()),
+        keyed_digest: digest.into(),
+        state: DeliveryState::Landed,
+        report: None,
+        received_at: at,
+        as_of: at,
+        raw_path: format!("tenants/acme/raw/{digest}"),
+        size_bytes: 12_345,
+        snapshot_id: None,
+        sealed_receipt: None,
+    }
+}
+
+#[tokio::test]
+async fn sqlite_conforms() {
+    let folder = TempDir::new().expect("a temporary folder");
+    conforms(Place::Sqlite(folder.path().join("lake with a space"))).await;
+}
+
+#[tokio::test]
+async fn postgresql_conforms() {
+    if let Some(cluster) = PrivatePostgres::start() {
+        conforms(Place::Postgres(cluster.url())).await;
+    }
+}
+
+async fn conforms(place: Place) {
+    let store = ControlStore::create(place.clone()).await.expect("made");
+    assert!(store.add_tenant(&record("acme")).await.expect("added"));
+    assert!(!store.add_tenant(&TenantRecord { key_id: "stolen".into(), ..record("acme") }).await.expect("answered"));
+    assert!(store.add_tenant(&record("zenith")).await.expect("added"));
+    assert_eq!(store.tenants().await.expect("listed"), [record("acme"), record("zenith")]);
+    assert_eq!(store.tenant(scope("nobody").tenant()).await.expect("answered"), None);
+
+    let store = ControlStore::open(place).await.expect("opened again");
+    let acme = store.open_tenant(&scope("acme")).await.expect("a half of its own");
+    let first = landed("d1");
+    assert_eq!(acme.record_landed(&first).await.expect("recorded"), first);
+    // The same bytes under another delivery id: the first row stands.
+    assert_eq!(acme.record_landed(&landed("d1")).await.expect("answered"), first);
+    assert_eq!(acme.delivery(first.delivery_id).await.expect("answered"), Some(first.clone()));
+    assert_eq!(acme.deliveries().await.expect("listed"), std::slice::from_ref(&first));
+
+    acme.record_quarantined("d1", Some(Report::Es003), "sealed").await.expect("quarantined");
+    let row = acme.delivery_by_digest("d1").await.expect("answered").expect("there");
+    assert_eq!(
+        (row.state, row.report, row.sealed_receipt.as_deref()),
+        (DeliveryState::Quarantined, Some(Report::Es003), Some("sealed"))
+    );
+    assert_eq!(acme.record_receipt("d1", "x").await.expect_err("not committed").kind(), ErrorKind::Damaged);
+    assert_eq!(acme.record_quarantined("d9", None, "x").await.expect_err("not there").kind(), ErrorKind::Damaged);
+
+    let raise = || acme.raise_alert("drift", Some(Report::Es003), "f1", Severity::Warning, first.received_at, "sealed");
+    assert!(raise().await.expect("raised"));
+    assert!(!raise().await.expect("counted"));
+    let alerts = acme.alerts("drift").await.expect("listed");
+    assert_eq!((alerts.len(), alerts[0].deliveries, alerts[0].state.as_str()), (1, 2, "open"));
+    acme.accept_alert("drift", "f1").await.expect("accepted");
+    assert_eq!(acme.alerts("drift").await.expect("listed")[0].state, "accepted");
+    assert_eq!(acme.accept_alert("drift", "f2").await.expect_err("none").kind(), ErrorKind::Input);
+
+    assert_eq!(acme.mapping(Report::Es003).await.expect("answered"), None);
+    acme.put_mapping(Report::Es003, "one").await.expect("put");
+    acme.put_mapping(Report::Es003, "two").await.expect("put over");
+    assert_eq!(acme.mapping(Report::Es003).await.expect("answered").as_deref(), Some("two"));
+
+    for n in 1..=3 {
+        assert_eq!(acme.append_audit(first.received_at, &format!("event {n}")).await.expect("appended"), n);
+    }
+    assert_eq!(acme.audit().await.expect("whole").len(), 3);
+    sqlx::query("UPDATE audit SET sealed = 'forged' WHERE seq = 2").execute(&acme.pool).await.expect("forged");
+    assert_eq!(acme.audit().await.expect_err("broken").kind(), ErrorKind::Damaged);
+
+    // The other tenant's half holds nothing of it.
+    let zenith = store.open_tenant(&scope("zenith")).await.expect("a half of its own");
+    assert!(zenith.deliveries().await.expect("listed").is_empty());
+    assert!(zenith.alerts("drift").await.expect("listed").is_empty());
+}
+
+#[tokio::test]
+async fn audit_appends_from_many_tasks_keep_one_chain() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let store = ControlStore::create(Place::Sqlite(folder.path().into())).await.expect("made");
+    store.add_tenant(&record("acme")).await.expect("added");
+    let acme = store.open_tenant(&scope("acme")).await.expect("a half of its own");
+    let tasks: Vec<_> = (0..8)
+        .map(|task| {
+            let acme = acme.clone();
+            tokio::spawn(async move { acme.append_audit(DateTime::UNIX_EPOCH, &format!("event of {task}")).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic").expect("appended");
+    }
+    assert_eq!(acme.audit().await.expect("whole").len(), 8);
+}
+
+#[tokio::test]
+async fn a_lake_that_was_never_made_is_told_with_the_mend() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let error = ControlStore::open(Place::Sqlite(folder.path().into())).await.expect_err("none there");
+    assert_eq!(error.kind(), ErrorKind::Setup);
+    assert!(error.to_string().contains("bonded init"), "{error}");
+}
+
+#[test]
+fn a_password_in_the_place_is_not_printed() {
+    assert_eq!(format!("{:?}", Place::Postgres("postgres://user:hunter2@localhost/db".into())), "Postgres(..)");
+}

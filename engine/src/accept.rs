@@ -1,0 +1,135 @@
+//! Accepting drift: a tenant says what an unknown column is; its table gains the column and the kept cells move into it.
+//! Promise: later files bind by the mapping; earlier rows are filled from `_rescued`; a cell that fails the new type stays
+//! there. Run again after a crash, it goes on.
+
+use bonded_connectors::store::alerts::Alert;
+use bonded_schemas::{Column, ColumnType, DriftKind, Evidence, Mapping, Registry, Report, Required, edition, table};
+
+use crate::{
+    error::{Error, Result},
+    ingest::{DriftAlert, layout},
+    lakehouse::{Lakehouse, Tenant},
+};
+
+mod backfill;
+#[cfg(test)]
+mod tests;
+
+/// What a person decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// New columns and their types; all of the alert's, as text, when both lists are empty.
+    pub columns: Vec<(String, ColumnType)>,
+    /// Header name -> CBP column that it stands for.
+    pub renames: Vec<(String, String)>,
+}
+
+/// What was done about it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Accepted {
+    pub report: Report,
+    pub added: Vec<String>,
+    pub renamed: Vec<(String, String)>,
+    /// The snapshot that filled earlier rows; none when no earlier row had such a cell.
+    pub snapshot_id: Option<i64>,
+}
+
+/// The one drift alert whose fingerprint begins so.
+pub async fn find(tenant: &Tenant, fingerprint: &str) -> Result<(Alert, DriftAlert)> {
+    let mut found: Vec<Alert> = tenant.ledger.alerts("drift").await?;
+    found.retain(|alert| !fingerprint.is_empty() && alert.fingerprint.starts_with(fingerprint));
+    let alert = match (found.pop(), found.is_empty()) {
+        (Some(alert), true) => alert,
+        (Some(_), false) => return Err(Error::input(format!("more than one drift begins with {fingerprint}; write more of it"))),
+        (None, _) => return Err(Error::input(format!("no drift begins with {fingerprint}; `bonded drift` lists them"))),
+    };
+    let body = tenant.unseal("drift", &alert.fingerprint, &alert.sealed)?;
+    Ok((alert, body))
+}
+
+pub async fn accept(house: &Lakehouse, tenant: &Tenant, fingerprint: &str, decision: Decision) -> Result<Accepted> {
+    let (alert, body) = find(tenant, fingerprint).await?;
+    let report: Report = alert.report.parse()?;
+    let decision = completed(decision, &body);
+    if decision.columns.is_empty() && decision.renames.is_empty() {
+        return Err(Error::input("this drift has no new column to accept; name a rename with --rename NAME=COLUMN"));
+    }
+    let edition_columns = &Registry::builtin().edition(report).columns;
+    let mut mapping = tenant.mapping(report).await?;
+    let mut moves = Vec::new();
+    for (name, kind) in &decision.columns {
+        in_header(&body, name)?;
+        moves.push((name.clone(), add(&mut mapping, edition_columns, name, *kind)?));
+    }
+    for (name, column) in &decision.renames {
+        in_header(&body, name)?;
+        let target = edition_columns
+            .iter()
+            .find(|known| edition::fold(&known.name) == edition::fold(column))
+            .ok_or_else(|| Error::input(format!("{report} has no column `{column}`")))?;
+        mapping.renames.insert(edition::fold(name), target.name.clone());
+        moves.push((name.clone(), target.clone()));
+    }
+    // The mapping comes first, so that files that arrive meanwhile bind by it already.
+    tenant.put_mapping(report, &mapping).await?;
+    let columns: Vec<Column> = edition_columns.iter().chain(&mapping.additions).cloned().collect();
+    let schema = table::schema(&columns);
+    tenant.tables.ensure(report.table(), &layout(report, &schema)).await?;
+    let fields: Vec<_> = schema.fields().iter().filter(|f| !f.name().starts_with('_')).map(|f| f.as_ref().clone()).collect();
+    tenant.tables.add_columns(report.table(), &fields).await?;
+    let snapshot_id = tenant.tables.rewrite(report.table(), &|batch| backfill::backfill(batch, &moves)).await?;
+    tenant.ledger.accept_alert("drift", &alert.fingerprint).await?;
+    tenant.audit(house.clock.as_ref(), "drift.accept", &alert.fingerprint, "done").await?;
+    Ok(Accepted {
+        report,
+        added: decision.columns.into_iter().map(|(name, _)| name).collect(),
+        renamed: decision.renames,
+        snapshot_id,
+    })
+}
+
+/// Nothing said means: every new column, as text.
+fn completed(mut decision: Decision, body: &DriftAlert) -> Decision {
+    if decision.columns.is_empty() && decision.renames.is_empty() {
+        let added = body.drift.findings.iter().filter(|finding| finding.kind == DriftKind::Added);
+        decision.columns = added.map(|finding| (finding.column.clone(), ColumnType::Text(None))).collect();
+    }
+    decision
+}
+
+fn in_header(body: &DriftAlert, name: &str) -> Result<()> {
+    match body.header.iter().any(|header| edition::fold(header) == edition::fold(name)) {
+        true => Ok(()),
+        false => Err(Error::input(format!("the drifted header has no column `{name}`"))),
+    }
+}
+
+fn add(mapping: &mut Mapping, known: &[Column], name: &str, kind: ColumnType) -> Result<Column> {
+    let field = edition::field_name(name);
+    if field.is_empty() {
+        return Err(Error::input(format!("`{name}` has no letter or digit to name a column by")));
+    }
+    if known.iter().any(|column| column.field() == field) {
+        return Err(Error::input(format!("`{name}` would collide with a column of the edition; use --rename")));
+    }
+    if let Some(before) = mapping.additions.iter().find(|column| column.field() == field) {
+        return match before.kind == kind {
+            true => Ok(before.clone()),
+            false => Err(Error::input(format!("`{name}` was accepted before as {}", String::from(before.kind)))),
+        };
+    }
+    let column = Column {
+        name: name.to_owned(),
+        aliases: Vec::new(),
+        kind,
+        format: String::new(),
+        required: Required::Optional,
+        uses: Vec::new(),
+        ordinal: None,
+        evidence: Evidence::Verified,
+        source: "accepted by the tenant from a delivery".into(),
+        personal: false,
+    };
+    mapping.additions.push(column.clone());
+    Ok(column)
+}

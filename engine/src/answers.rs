@@ -1,0 +1,130 @@
+//! One tenant's questions: a query session over its tables, with its ledger laid beside them as `meta.*`.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array},
+    error::ArrowError,
+};
+use bonded_queries::{Limits, Session, SessionParts};
+use bonded_schemas::Receipt;
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    ingest::{DriftAlert, quarantine_text},
+    lakehouse::{Lakehouse, Tenant},
+};
+
+pub async fn session(house: &Lakehouse, tenant: &Tenant) -> Result<Session> {
+    let query = &house.settings.query;
+    let threads = match query.threads {
+        0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+        threads => threads,
+    };
+    let parts = SessionParts {
+        catalog: tenant.tables.catalog(),
+        namespace: tenant.tables.namespace(),
+        store: house.lake.store(),
+        root_url: house.lake.root().to_owned(),
+        meta: meta(tenant).await?,
+        limits: Limits {
+            memory_bytes_max: query.memory_bytes_max,
+            time_max: query.time_max()?,
+            rows_max: query.rows_max,
+            target_partitions: threads,
+        },
+    };
+    Ok(Session::open(parts).await?)
+}
+
+fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch> {
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+        .map_err(|error: ArrowError| Error::new(ErrorKind::Internal, "a meta table").with_source(error))
+}
+
+fn text<T: Into<String>>(values: impl IntoIterator<Item = Option<T>>) -> ArrayRef {
+    Arc::new(StringArray::from_iter(values.into_iter().map(|value| value.map(Into::into))))
+}
+
+fn times(values: impl IntoIterator<Item = chrono::DateTime<chrono::Utc>>) -> ArrayRef {
+    Arc::new(
+        TimestampMicrosecondArray::from_iter_values(values.into_iter().map(|at| at.timestamp_micros())).with_timezone("+00:00"),
+    )
+}
+
+/// `deliveries`, `rejects`, `control_totals` and `drift`, unsealed for this session.
+async fn meta(tenant: &Tenant) -> Result<Vec<(String, RecordBatch)>> {
+    let rows = tenant.ledger.deliveries().await?;
+    let receipts = rows
+        .iter()
+        .map(|row| row.sealed_receipt.as_ref().map(|sealed| tenant.unseal("receipt", &row.keyed_digest, sealed)).transpose())
+        .collect::<Result<Vec<Option<Receipt>>>>()?;
+    let of = |pick: fn(&Receipt) -> String| text(receipts.iter().map(move |r| r.as_ref().map(pick)));
+    let counts = |pick: fn(&Receipt) -> u64| -> ArrayRef {
+        Arc::new(UInt64Array::from_iter(receipts.iter().map(|r| r.as_ref().map(pick))))
+    };
+    let deliveries = batch(vec![
+        ("delivery_id", text(rows.iter().map(|r| Some(r.delivery_id.to_string())))),
+        ("report", text(rows.iter().map(|r| r.report.map(|report| report.code())))),
+        ("state", text(rows.iter().map(|r| Some(r.state.as_str())))),
+        ("file_name", of(|r| r.delivery.file_name.clone())),
+        ("actor", of(|r| r.delivery.actor.clone())),
+        ("received_at", times(rows.iter().map(|r| r.received_at))),
+        ("as_of", times(rows.iter().map(|r| r.as_of))),
+        ("size_bytes", Arc::new(UInt64Array::from_iter_values(rows.iter().map(|r| r.size_bytes)))),
+        ("sha256", of(|r| r.sha256.clone())),
+        ("edition", text(receipts.iter().map(|r| r.as_ref().and_then(|r| r.edition.clone())))),
+        ("rows_read", counts(|r| r.rows_read)),
+        ("rows_committed", counts(|r| r.rows_committed)),
+        ("rows_rejected", counts(|r| r.rows_rejected)),
+        ("cells_rescued", counts(|r| r.cells_rescued)),
+        ("snapshot_id", Arc::new(Int64Array::from_iter(rows.iter().map(|r| r.snapshot_id)))),
+        ("quarantine", text(receipts.iter().map(|r| r.as_ref().and_then(|r| r.quarantine.as_ref().map(quarantine_text))))),
+    ])?;
+
+    let known: Vec<&Receipt> = receipts.iter().flatten().collect();
+    let rejects: Vec<_> = known.iter().flat_map(|r| r.rejects.iter().map(|reject| (r.delivery.id.to_string(), reject))).collect();
+    let place = |pick: fn(&bonded_schemas::Reject) -> u64| -> ArrayRef {
+        Arc::new(UInt64Array::from_iter_values(rejects.iter().map(|(_, r)| pick(r))))
+    };
+    let rejects_batch = batch(vec![
+        ("delivery_id", text(rejects.iter().map(|(id, _)| Some(id.clone())))),
+        ("row", place(|r| r.row)),
+        ("line", place(|r| r.line)),
+        ("byte", place(|r| r.byte)),
+        ("column", text(rejects.iter().map(|(_, r)| r.column.clone()))),
+        ("text", text(rejects.iter().map(|(_, r)| Some(r.text.clone())))),
+        ("reason", text(rejects.iter().map(|(_, r)| Some(r.reason.clone())))),
+        ("scope", text(rejects.iter().map(|(_, r)| Some(format!("{:?}", r.scope).to_lowercase())))),
+    ])?;
+
+    let totals: Vec<_> =
+        known.iter().flat_map(|r| r.control_totals.iter().map(|total| (r.delivery.id.to_string(), total))).collect();
+    let totals_batch = batch(vec![
+        ("delivery_id", text(totals.iter().map(|(id, _)| Some(id.clone())))),
+        ("column", text(totals.iter().map(|(_, t)| Some(t.column.clone())))),
+        ("sum", text(totals.iter().map(|(_, t)| Some(t.sum.clone())))),
+    ])?;
+
+    let mut drift = Vec::new();
+    for alert in tenant.ledger.alerts("drift").await? {
+        let body: DriftAlert = tenant.unseal("drift", &alert.fingerprint, &alert.sealed)?;
+        drift.extend(body.drift.findings.into_iter().map(|finding| (alert.clone(), finding)));
+    }
+    let drift_batch = batch(vec![
+        ("fingerprint", text(drift.iter().map(|(a, _)| Some(a.fingerprint.clone())))),
+        ("report", text(drift.iter().map(|(a, _)| Some(a.report.clone())))),
+        ("state", text(drift.iter().map(|(a, _)| Some(a.state.clone())))),
+        ("deliveries", Arc::new(Int64Array::from_iter_values(drift.iter().map(|(a, _)| a.deliveries)))),
+        ("kind", text(drift.iter().map(|(_, f)| Some(format!("{:?}", f.kind).to_lowercase())))),
+        ("severity", text(drift.iter().map(|(_, f)| Some(f.severity.as_str())))),
+        ("column", text(drift.iter().map(|(_, f)| Some(f.column.clone())))),
+        ("message", text(drift.iter().map(|(_, f)| Some(f.message.clone())))),
+    ])?;
+    Ok(vec![
+        ("deliveries".into(), deliveries),
+        ("rejects".into(), rejects_batch),
+        ("control_totals".into(), totals_batch),
+        ("drift".into(), drift_batch),
+    ])
+}

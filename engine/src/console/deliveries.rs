@@ -1,0 +1,173 @@
+//! `deliveries`, `receipt` and `raw`: what came in, what became of it, and the bytes themselves.
+
+use bonded_connectors::store::ledger::LedgerRow;
+use bonded_schemas::Receipt;
+use serde::Serialize;
+use tokio::io::AsyncWriteExt;
+
+use super::{
+    args::{RawAction, Which, WhichDelivery},
+    open,
+    output::{Output, table, written},
+    which,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    ingest::quarantine_text,
+    lakehouse::{Lakehouse, Tenant},
+};
+
+#[derive(Serialize)]
+struct Line {
+    tenant: String,
+    delivery_id: String,
+    file_name: Option<String>,
+    report: Option<String>,
+    state: &'static str,
+    rows: Option<u64>,
+    rejects: Option<u64>,
+    received_at: String,
+    as_of: String,
+    size_bytes: u64,
+    snapshot_id: Option<i64>,
+}
+
+pub async fn deliveries(house: &Lakehouse, args: &Which, output: &Output) -> Result<u8> {
+    let mut lines = Vec::new();
+    for tenant in which(house, args.tenant.as_ref()).await? {
+        let tenant = open(house, &tenant).await?;
+        for row in tenant.ledger.deliveries().await? {
+            let receipt = unsealed(&tenant, &row)?;
+            lines.push(Line {
+                tenant: tenant.scope.tenant().to_string(),
+                delivery_id: row.delivery_id.to_string(),
+                file_name: receipt.as_ref().map(|r| r.delivery.file_name.clone()),
+                report: row.report.map(|report| report.to_string()),
+                state: row.state.as_str(),
+                rows: receipt.as_ref().map(|r| r.rows_committed),
+                rejects: receipt.as_ref().map(|r| r.rows_rejected),
+                received_at: row.received_at.to_rfc3339(),
+                as_of: row.as_of.to_rfc3339(),
+                size_bytes: row.size_bytes,
+                snapshot_id: row.snapshot_id,
+            });
+        }
+    }
+    output.list(&lines, || {
+        table(
+            ["tenant", "delivery", "report", "file", "state", "rows", "rejects", "as of"],
+            lines.iter().map(|l| {
+                let number = |n: Option<u64>| n.map_or("-".into(), |n| n.to_string());
+                [
+                    l.tenant.clone(),
+                    l.delivery_id.clone(),
+                    l.report.clone().unwrap_or("-".into()),
+                    l.file_name.clone().unwrap_or("-".into()),
+                    l.state.into(),
+                    number(l.rows),
+                    number(l.rejects),
+                    l.as_of.chars().take(16).collect(),
+                ]
+            }),
+        )
+    })?;
+    Ok(0)
+}
+
+/// The receipt, when the delivery has come to its end.
+pub fn unsealed(tenant: &Tenant, row: &LedgerRow) -> Result<Option<Receipt>> {
+    row.sealed_receipt.as_ref().map(|sealed| tenant.unseal("receipt", &row.keyed_digest, sealed)).transpose()
+}
+
+/// The tenant that holds the delivery.
+async fn find(house: &Lakehouse, args: &WhichDelivery) -> Result<(Tenant, LedgerRow)> {
+    for tenant in which(house, args.tenant.as_ref()).await? {
+        let tenant = open(house, &tenant).await?;
+        if let Some(row) = tenant.ledger.delivery(args.id).await? {
+            return Ok((tenant, row));
+        }
+    }
+    Err(Error::input(format!("no delivery {}; `bonded deliveries` lists them", args.id)))
+}
+
+pub async fn receipt(house: &Lakehouse, args: &WhichDelivery, output: &Output) -> Result<u8> {
+    let (tenant, row) = find(house, args).await?;
+    let receipt = unsealed(&tenant, &row)?.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Retry,
+            format!("delivery {} has landed but is not done; ingest the same file again to go on", args.id),
+        )
+    })?;
+    output.object(&receipt, || text(&receipt))?;
+    Ok(0)
+}
+
+/// A receipt as people read it.
+pub fn text(receipt: &Receipt) -> String {
+    let delivery = &receipt.delivery;
+    let mut facts: Vec<[String; 2]> = vec![
+        ["file".into(), delivery.file_name.clone()],
+        ["delivery".into(), delivery.id.to_string()],
+        ["report".into(), receipt.report.map_or("not recognised".into(), |r| r.to_string())],
+        ["state".into(), receipt.state.as_str().into()],
+        [
+            "received, as of".into(),
+            format!("{}, {}", delivery.received_at.format("%Y-%m-%d %H:%M:%S"), delivery.as_of.format("%Y-%m-%d %H:%M:%S")),
+        ],
+        ["by".into(), delivery.actor.clone()],
+        ["bytes, SHA-256".into(), format!("{}, {}", receipt.size_bytes, receipt.sha256)],
+    ];
+    if let Some(quarantine) = &receipt.quarantine {
+        facts.push(["quarantined".into(), quarantine_text(quarantine)]);
+    } else {
+        facts.push(["edition".into(), receipt.edition.clone().unwrap_or_default()]);
+        facts.push([
+            "rows".into(),
+            format!("{} read = {} committed + {} rejected", receipt.rows_read, receipt.rows_committed, receipt.rows_rejected),
+        ]);
+        facts.push(["cells kept as text".into(), receipt.cells_rescued.to_string()]);
+        facts.push(["snapshot".into(), receipt.snapshot_id.map_or("-".into(), |id| id.to_string())]);
+    }
+    facts.extend(receipt.dialect.iter().map(|(key, value)| [key.replace('_', " "), value.clone()]));
+    facts.extend(receipt.control_totals.iter().map(|total| [format!("sum of {}", total.column), total.sum.clone()]));
+    let mut out = table(["receipt", ""], facts);
+    if !receipt.drift.findings.is_empty() {
+        let rows = receipt
+            .drift
+            .findings
+            .iter()
+            .map(|f| [f.severity.to_string(), format!("{:?}", f.kind).to_lowercase(), f.message.clone()]);
+        out.push_str("\n\n");
+        out.push_str(&table(["drift", "kind", "what"], rows));
+    }
+    if !receipt.rejects.is_empty() {
+        let rows = receipt.rejects.iter().take(20).map(|r| {
+            [r.line.to_string(), r.byte.to_string(), r.column.clone().unwrap_or_default(), r.text.clone(), r.reason.clone()]
+        });
+        out.push_str("\n\n");
+        out.push_str(&table(["line", "byte", "column", "text", "why"], rows));
+        if receipt.rejects.len() > 20 {
+            out.push_str(&format!("\n({} more with --json)", receipt.rejects.len() - 20));
+        }
+    }
+    out
+}
+
+pub async fn raw(house: &Lakehouse, action: &RawAction) -> Result<u8> {
+    let RawAction::Get { which, output } = action;
+    let (tenant, row) = find(house, which).await?;
+    let mut reader = house.raw.open(&tenant.scope, &tenant.key, &row.raw_path).await?;
+    let mut sink: Box<dyn tokio::io::AsyncWrite + Unpin> = match output {
+        Some(path) => {
+            let made = tokio::fs::File::create_new(path).await;
+            Box::new(made.map_err(|error| Error::input(format!("cannot write {}", path.display())).with_source(error))?)
+        }
+        None => Box::new(tokio::io::stdout()),
+    };
+    while let Some(chunk) = reader.next_chunk().await? {
+        sink.write_all(&chunk).await.map_err(written)?;
+    }
+    sink.flush().await.map_err(written)?;
+    tenant.audit(house.clock.as_ref(), "raw.get", &row.delivery_id.to_string(), "done").await?;
+    Ok(0)
+}

@@ -1,0 +1,109 @@
+//! `ingest`: files, folders or standard input, one after the other, each with its own receipt.
+
+use std::path::{Path, PathBuf};
+
+use bonded_schemas::{Channel, DeliveryState};
+use serde::Serialize;
+
+use super::{
+    args,
+    output::{Output, table},
+    progress::Progress,
+};
+use crate::{
+    error::{EXIT_QUARANTINED, Error, Result},
+    ingest::{Ingested, Source, ingest as run, quarantine_text},
+    lakehouse::{Lakehouse, Tenant},
+};
+
+#[derive(Serialize)]
+struct Line<'a> {
+    file: String,
+    duplicate: bool,
+    #[serde(flatten)]
+    receipt: &'a bonded_schemas::Receipt,
+}
+
+pub async fn ingest(house: &Lakehouse, args: &args::Ingest, output: &Output) -> Result<u8> {
+    let tenant = super::open(house, &args.tenant).await?;
+    let files = expand(&args.files)?;
+    let mut rows = Vec::new();
+    let mut quarantined = false;
+    for file in &files {
+        let done = one(house, &tenant, file, args.as_of).await?;
+        quarantined |= done.receipt.state == DeliveryState::Quarantined;
+        if output.json {
+            let line = Line { file: file.display().to_string(), duplicate: done.duplicate, receipt: &done.receipt };
+            output.list(&[line], String::new)?;
+        } else {
+            rows.push(row(file, &done));
+        }
+    }
+    output.say(&table(["file", "report", "state", "rows", "rejects", "drift", "delivery"], rows))?;
+    Ok(if quarantined { EXIT_QUARANTINED } else { 0 })
+}
+
+/// Runs one file through the straight line.
+pub async fn one(
+    house: &Lakehouse,
+    tenant: &Tenant,
+    file: &Path,
+    as_of: Option<chrono::DateTime<chrono::Utc>>,
+) -> Result<Ingested> {
+    let name = match file.to_str() {
+        Some("-") => "standard input".to_owned(),
+        _ => file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned()),
+    };
+    if file.as_os_str() == "-" {
+        let mut bytes = Progress::new(tokio::io::stdin(), &name, None);
+        return run(house, tenant, Source { file_name: name, bytes: &mut bytes, channel: Channel::Console, as_of }).await;
+    }
+    let cannot = |error| Error::input(format!("cannot read {}", file.display())).with_source(error);
+    let opened = tokio::fs::File::open(file).await.map_err(cannot)?;
+    let size = opened.metadata().await.map_err(cannot)?.len();
+    let mut bytes = Progress::new(opened, &name, Some(size));
+    run(house, tenant, Source { file_name: name, bytes: &mut bytes, channel: Channel::Console, as_of }).await
+}
+
+fn row(file: &Path, done: &Ingested) -> [String; 7] {
+    let receipt = &done.receipt;
+    let state = match (done.duplicate, &receipt.quarantine) {
+        (true, _) => "delivered before; nothing added".to_owned(),
+        (false, Some(quarantine)) => format!("quarantined: {}", quarantine_text(quarantine)),
+        (false, None) => receipt.state.as_str().to_owned(),
+    };
+    [
+        file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned(),
+        receipt.report.map_or("-".into(), |report| report.to_string()),
+        state,
+        receipt.rows_committed.to_string(),
+        receipt.rows_rejected.to_string(),
+        receipt.drift.findings.len().to_string(),
+        receipt.delivery.id.to_string(),
+    ]
+}
+
+/// A folder stands for its regular files, by name; hidden ones are left out.
+fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.as_os_str() != "-" && path.is_dir() {
+            let cannot = |error| Error::input(format!("cannot list {}", path.display())).with_source(error);
+            let mut inside = Vec::new();
+            for entry in std::fs::read_dir(path).map_err(cannot)? {
+                let entry = entry.map_err(cannot)?;
+                if entry.path().is_file() && !entry.file_name().to_string_lossy().starts_with('.') {
+                    inside.push(entry.path());
+                }
+            }
+            if inside.is_empty() {
+                return Err(Error::input(format!("no files in {}", path.display())));
+            }
+            inside.sort();
+            files.append(&mut inside);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}

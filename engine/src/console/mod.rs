@@ -1,0 +1,112 @@
+//! The console: the command line of whoever runs the machine, who holds the keys and so may open every tenant.
+//! Promise: each command answers as a table for people or as JSON for programs, and ends with a documented exit code.
+//! Here, and only here in the engine, a scope is established from a name someone typed.
+
+use std::{io::IsTerminal, process::ExitCode, sync::Arc};
+
+use bonded_connectors::clock::SystemClock;
+use bonded_schemas::{TenantId, TenantScope};
+use clap::{CommandFactory, Parser};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    lakehouse::{Doors, Lakehouse, Tenant},
+    settings::Settings,
+};
+
+mod args;
+mod deliveries;
+mod demo;
+mod drift;
+mod ingest;
+mod output;
+mod progress;
+mod query;
+mod reconcile;
+mod setup;
+
+use args::{Args, Command};
+use output::Output;
+
+pub async fn run() -> ExitCode {
+    let args = Args::parse();
+    start_log();
+    let output = Output::new(args.json);
+    match dispatch(args, &output).await {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+/// The reader of our output went away (`| head`): not a failure of ours.
+fn is_broken_pipe(error: &Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<std::io::Error>())
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Warnings and worse on standard error; `BONDED_LOG` sets other levels.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("BONDED_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,ingest=error,lake=warn"));
+    let ansi = std::io::stderr().is_terminal();
+    // A second start in one process (tests) keeps the first.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).try_init();
+}
+
+async fn dispatch(args: Args, output: &Output) -> Result<u8> {
+    let mut settings = Settings::load(args.config.as_deref(), std::env::vars())?;
+    if let Some(lake) = args.lake {
+        settings.lake = lake;
+    }
+    let doors = || Doors { clock: Arc::new(SystemClock) };
+    match args.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "bonded", &mut std::io::stdout());
+            Ok(0)
+        }
+        Command::Init => setup::init(settings, doors(), output).await,
+        Command::Demo(demo) => demo::demo(settings, doors(), &demo, output).await,
+        command => {
+            let house = Lakehouse::open(settings, doors()).await?;
+            match command {
+                Command::Tenant { action } => setup::tenant(&house, &action, output).await,
+                Command::Key { action } => setup::key(&house, &action, output).await,
+                Command::Ingest(ingest) => ingest::ingest(&house, &ingest, output).await,
+                Command::Deliveries(which) => deliveries::deliveries(&house, &which, output).await,
+                Command::Receipt(which) => deliveries::receipt(&house, &which, output).await,
+                Command::Raw { action } => deliveries::raw(&house, &action).await,
+                Command::Drift(drift) => drift::drift(&house, &drift, output).await,
+                Command::Query(query) => query::query(&house, &query, output).await,
+                Command::Tables(which) => query::tables(&house, &which, output).await,
+                Command::Reconcile(reconcile) => reconcile::reconcile(&house, &reconcile, output).await,
+                Command::Init | Command::Demo(_) | Command::Completions { .. } => {
+                    Err(Error::new(ErrorKind::Internal, "this command was already handled"))
+                }
+            }
+        }
+    }
+}
+
+/// Whoever runs the console holds the keyring, so a name is enough.
+#[expect(clippy::disallowed_methods, reason = "the console is one of the four places that establish a scope")]
+fn scope(tenant: TenantId) -> TenantScope {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".into());
+    TenantScope::establish(tenant, format!("console:{user}"))
+}
+
+async fn open(house: &Lakehouse, tenant: &TenantId) -> Result<Tenant> {
+    house.tenant(&scope(tenant.clone())).await
+}
+
+/// The named tenant, or every tenant of the lake.
+async fn which(house: &Lakehouse, tenant: Option<&TenantId>) -> Result<Vec<TenantId>> {
+    match tenant {
+        Some(tenant) => Ok(vec![tenant.clone()]),
+        None => Ok(house.tenants().await?.into_iter().map(|record| record.tenant).collect()),
+    }
+}

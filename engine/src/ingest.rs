@@ -1,0 +1,98 @@
+//! The straight line: land, parse, check, write, commit, seal. One delivery from received bytes to sealed receipt.
+//! Promise: the bytes are kept before anything is understood; each step may be run again and finds itself done;
+//! one digest makes one snapshot; a file that cannot become rows is quarantined with an alert.
+//! Never: drift does not stop a file, and nothing received is thrown away.
+
+use bonded_connectors::{lake::Outcome, store::ledger::LedgerRow};
+use bonded_schemas::{Channel, Delivery, DeliveryState, Quarantine, Receipt};
+use chrono::{DateTime, Utc};
+use tokio::io::AsyncRead;
+
+use crate::{
+    error::Result,
+    lakehouse::{Lakehouse, Tenant},
+};
+
+mod check;
+mod land;
+pub mod parse;
+mod rows;
+mod seal;
+
+pub use check::{DriftAlert, QuarantineAlert};
+pub use rows::layout;
+
+/// What is to be ingested.
+pub struct Source<'a> {
+    pub file_name: String,
+    pub bytes: &'a mut (dyn AsyncRead + Send + Unpin),
+    pub channel: Channel,
+    /// When CBP ran the report, if the sender told.
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+impl std::fmt::Debug for Source<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Source({:?})", self.channel)
+    }
+}
+
+/// How an ingest ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ingested {
+    pub receipt: Receipt,
+    /// The same bytes were delivered before: no row, no snapshot, no raw object was added.
+    pub duplicate: bool,
+}
+
+/// Runs the straight line. An error leaves a state from which the same call goes on.
+pub async fn ingest(house: &Lakehouse, tenant: &Tenant, source: Source<'_>) -> Result<Ingested> {
+    let landed = land::land(house, tenant, source).await?;
+    if landed.row.state == DeliveryState::Committed
+        && let Some(sealed) = &landed.row.sealed_receipt
+    {
+        let receipt = tenant.unseal("receipt", &landed.row.keyed_digest, sealed)?;
+        tenant.audit(house.clock.as_ref(), "ingest", &landed.row.delivery_id.to_string(), "duplicate").await?;
+        return Ok(Ingested { receipt, duplicate: true });
+    }
+    let receipt = process(house, tenant, &landed).await?;
+    Ok(Ingested { receipt, duplicate: false })
+}
+
+/// A delivery that is safe in the raw zone and in the ledger.
+#[derive(Debug)]
+pub(crate) struct Landed {
+    pub delivery: Delivery,
+    pub row: LedgerRow,
+    pub sha256: String,
+}
+
+/// From sealed bytes to sealed receipt; also the way of a replay.
+pub(crate) async fn process(house: &Lakehouse, tenant: &Tenant, landed: &Landed) -> Result<Receipt> {
+    let read = rows::read(house, tenant, landed).await?;
+    let outcome = match read {
+        rows::Read::Quarantined { head, drift, quarantine } => {
+            check::raise_quarantine(house, tenant, landed, &quarantine).await?;
+            seal::Outcome { head, drift, end: seal::End::Quarantined(quarantine) }
+        }
+        rows::Read::Rows { head, binding, mut drift, summary, written } => {
+            let report = head.report;
+            drift.findings.extend(summary.findings.iter().cloned());
+            check::judge(&mut drift, &binding, &head, &summary);
+            let snapshot_id = match rows::commit(tenant, landed, report, written).await? {
+                Outcome::Committed { snapshot_id, .. } | Outcome::AlreadyCommitted { snapshot_id } => snapshot_id,
+            };
+            check::raise_drift(house, tenant, landed, &head, &drift).await?;
+            seal::Outcome { head: Some(head), drift, end: seal::End::Committed { summary, snapshot_id } }
+        }
+    };
+    seal::seal(house, tenant, landed, outcome).await
+}
+
+/// Shown with a quarantined receipt and kept in it.
+pub fn quarantine_text(quarantine: &Quarantine) -> String {
+    match quarantine.nearest {
+        Some(report) => format!("{} (nearest report: {report})", quarantine.message),
+        None => quarantine.message.clone(),
+    }
+}

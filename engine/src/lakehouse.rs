@@ -1,0 +1,200 @@
+//! The open lakehouse: every door built from settings in one place, and one tenant's rooms behind a scope.
+//! Promise: all of a tenant's keys, objects, tables and ledger are reached through `Tenant`, made from a `TenantScope`.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bonded_connectors::{
+    clock::Clock,
+    keys::{
+        KeyId, KeyState, Keys,
+        keyring::{Keyring, RootSource},
+    },
+    lake::{Lake, Tables, lake_folder, open_store},
+    raw::RawZone,
+    seal::{DocumentKey, NameKey, TenantSecret},
+    store::{ControlStore, Place, TenantRecord, TenantStore},
+};
+use bonded_schemas::{Mapping, Report, TenantId, TenantScope};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    settings::{Settings, secret},
+};
+
+#[derive(Debug)]
+pub struct Lakehouse {
+    pub settings: Settings,
+    pub clock: Arc<dyn Clock>,
+    pub keys: Arc<dyn Keys>,
+    pub lake: Lake,
+    pub raw: RawZone,
+    control: ControlStore,
+}
+
+/// One tenant's rooms.
+#[derive(Debug)]
+pub struct Tenant {
+    pub scope: TenantScope,
+    pub key: KeyId,
+    pub ledger: TenantStore,
+    pub tables: Tables,
+    pub names: NameKey,
+    documents: DocumentKey,
+}
+
+/// Which doors are given from outside rather than built: tests pass their own.
+#[derive(Debug)]
+pub struct Doors {
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Lakehouse {
+    /// Makes lake, control store and keyring where they are missing; what is there stays. `true` when the keyring is new.
+    pub async fn init(settings: Settings, doors: Doors) -> Result<(Self, bool)> {
+        let dir = settings.keys_dir()?;
+        let fresh = !dir.join("keyring.json").exists();
+        if fresh {
+            Keyring::create(&dir, root_source(&settings)?, doors.clock.clone())?;
+        }
+        // Opening the store makes the folder, or says why it cannot.
+        open_store(&settings.lake)?;
+        ControlStore::create(place(&settings)?).await?;
+        Ok((Self::open(settings, doors).await?, fresh))
+    }
+
+    /// An existing one.
+    pub async fn open(settings: Settings, doors: Doors) -> Result<Self> {
+        let control = ControlStore::open(place(&settings)?).await?;
+        let keyring = Keyring::open(&settings.keys_dir()?, root_source(&settings)?, doors.clock.clone())?;
+        let keys: Arc<dyn Keys> = Arc::new(keyring);
+        let (store, root) = open_store(&settings.lake)?;
+        let lake = Lake::new(store.clone(), &root, keys.clone(), doors.clock.clone());
+        let mut raw = RawZone::new(store, keys.clone());
+        if let Ok(folder) = lake_folder(&settings.lake) {
+            raw = raw.durable_under(folder);
+        }
+        Ok(Self { settings, clock: doors.clock, keys, lake, raw, control })
+    }
+
+    /// A tenant with a key of its own. `false` when it is there already.
+    pub async fn add_tenant(&self, scope: &TenantScope) -> Result<bool> {
+        if self.control.tenant(scope.tenant()).await?.is_some() {
+            return Ok(false);
+        }
+        let key = self.keys.create_key(scope.tenant()).await?;
+        let secret = TenantSecret::generate();
+        let wrapped = secret.wrap(scope, self.keys.as_ref(), &key).await?;
+        let record = TenantRecord {
+            tenant: scope.tenant().clone(),
+            key_id: key.to_string(),
+            wrapped_secret: STANDARD.encode(wrapped),
+            created_at: self.clock.now().to_rfc3339(),
+        };
+        Ok(self.control.add_tenant(&record).await?)
+    }
+
+    pub async fn tenants(&self) -> Result<Vec<TenantRecord>> {
+        Ok(self.control.tenants().await?)
+    }
+
+    /// The scope's rooms; one KMS call. Refused when the tenant is unknown or its key is not usable.
+    pub async fn tenant(&self, scope: &TenantScope) -> Result<Tenant> {
+        let record = self.record(scope.tenant()).await?;
+        let key = KeyId(record.key_id);
+        let wrapped = STANDARD.decode(&record.wrapped_secret).map_err(|error| {
+            Error::new(ErrorKind::Damaged, format!("the record of tenant {}", scope.tenant())).with_source(error)
+        })?;
+        let secret = TenantSecret::unwrap(scope, self.keys.as_ref(), &key, &wrapped).await?;
+        let (names, documents) = secret.derive();
+        let ledger = self.control.open_tenant(scope).await?;
+        let tables = self.lake.tables(scope, &ledger, &key);
+        Ok(Tenant { scope: scope.clone(), key, ledger, tables, names, documents })
+    }
+
+    /// The id and state of a tenant's key, also when it is disabled.
+    pub async fn key_of(&self, tenant: &TenantId) -> Result<(KeyId, KeyState)> {
+        let key = KeyId(self.record(tenant).await?.key_id);
+        let state = self.keys.describe(&key).await?.state;
+        Ok((key, state))
+    }
+
+    async fn record(&self, tenant: &TenantId) -> Result<TenantRecord> {
+        self.control.tenant(tenant).await?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Refused,
+                format!("no tenant `{tenant}` in this lake; `bonded tenant list` shows those there are"),
+            )
+        })
+    }
+}
+
+impl Tenant {
+    /// Seals a document for the ledger: base64, bound to the tenant and to what it is (`what`, `name`).
+    pub fn seal<T: Serialize>(&self, what: &str, name: &str, document: &T) -> Result<String> {
+        let plain = serde_json::to_vec(document)?;
+        Ok(STANDARD.encode(self.documents.seal(&[self.scope.tenant().as_str(), what, name], &plain)))
+    }
+
+    pub fn unseal<T: DeserializeOwned>(&self, what: &str, name: &str, sealed: &str) -> Result<T> {
+        let sealed = STANDARD
+            .decode(sealed)
+            .map_err(|error| Error::new(ErrorKind::Damaged, format!("the sealed {what} is not base64")).with_source(error))?;
+        let plain = self.documents.open(&[self.scope.tenant().as_str(), what, name], &sealed)?;
+        Ok(serde_json::from_slice(&plain)?)
+    }
+
+    pub fn documents(&self) -> &DocumentKey {
+        &self.documents
+    }
+
+    /// What the tenant accepted of a report's drift.
+    pub async fn mapping(&self, report: Report) -> Result<Mapping> {
+        match self.ledger.mapping(report).await? {
+            Some(sealed) => self.unseal("mapping", report.code(), &sealed),
+            None => Ok(Mapping::default()),
+        }
+    }
+
+    pub async fn put_mapping(&self, report: Report, mapping: &Mapping) -> Result<()> {
+        let sealed = self.seal("mapping", report.code(), mapping)?;
+        Ok(self.ledger.put_mapping(report, &sealed).await?)
+    }
+
+    /// Appends to the audit tail: who did what to which object, and how it ended.
+    pub async fn audit(&self, clock: &dyn Clock, action: &str, object: &str, result: &str) -> Result<()> {
+        let event = AuditEvent {
+            actor: self.scope.actor().to_owned(),
+            action: action.to_owned(),
+            object: object.to_owned(),
+            result: result.to_owned(),
+        };
+        let sealed = self.seal("audit", "event", &event)?;
+        self.ledger.append_audit(clock.now(), &sealed).await?;
+        Ok(())
+    }
+}
+
+/// One line of the audit trail; when and in which order lies beside it in the chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct AuditEvent {
+    pub actor: String,
+    pub action: String,
+    pub object: String,
+    pub result: String,
+}
+
+fn root_source(settings: &Settings) -> Result<RootSource> {
+    Ok(match &settings.keys.passphrase {
+        Some(reference) => RootSource::Passphrase(secret(reference)?.into()),
+        None => RootSource::KeyFile,
+    })
+}
+
+fn place(settings: &Settings) -> Result<Place> {
+    Ok(match &settings.store.postgres {
+        Some(reference) => Place::Postgres(secret(reference)?),
+        None => Place::Sqlite(lake_folder(&settings.lake)?),
+    })
+}

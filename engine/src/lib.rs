@@ -1,0 +1,14 @@
+//! The machine: the straight line from received bytes to sealed receipt, the console, the demo.
+//! Promise: one call per thing a person wants done; every one goes through a `TenantScope`.
+//! Never: no SQL driver, object store or KMS is named here; doors come from `connectors`, questions from `queries`.
+
+pub mod accept;
+pub mod answers;
+pub mod console;
+pub mod demo;
+pub mod error;
+pub mod ingest;
+pub mod lakehouse;
+pub mod settings;
+
+pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,196 @@
+//! Settings are values: a TOML file, `BONDED_*` variables over it, the command line over both.
+//! Promise: an unknown key, a wrong type or an impossible value is refused at start, by its name.
+//! Never: no secret is written here; it is named (`env:NAME`, `file:PATH`) and read when the door opens.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Folder or `file://` URL that holds everything but the keys.
+    pub lake: String,
+    pub keys: KeySettings,
+    pub store: StoreSettings,
+    pub ingest: IngestSettings,
+    pub query: QuerySettings,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeySettings {
+    /// Folder of the keyring; beside the lake (`<lake>.keys`) when absent, so that a copied lake carries no key.
+    pub dir: Option<PathBuf>,
+    /// Where a passphrase is read from (`env:NAME` or `file:PATH`); a key file is used when absent.
+    pub passphrase: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSettings {
+    /// Where a PostgreSQL URL is read from (`env:NAME` or `file:PATH`); SQLite files in the lake when absent.
+    pub postgres: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IngestSettings {
+    /// Largest file taken in.
+    pub file_bytes_max: u64,
+    /// Longest record; a longer one quarantines the file.
+    pub record_bytes_max: usize,
+    pub batch_rows: usize,
+    /// How many rejects a receipt lists; it counts them all.
+    pub rejects_kept_max: usize,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuerySettings {
+    pub memory_bytes_max: usize,
+    /// `60s`, `5m`, `1h`.
+    pub time_max: String,
+    pub rows_max: usize,
+    /// 0: as many as there are cores.
+    pub threads: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            lake: "./lake".into(),
+            keys: KeySettings::default(),
+            store: StoreSettings::default(),
+            ingest: IngestSettings::default(),
+            query: QuerySettings::default(),
+        }
+    }
+}
+
+impl Default for IngestSettings {
+    fn default() -> Self {
+        Self { file_bytes_max: 16 << 30, record_bytes_max: 1 << 20, batch_rows: 16 << 10, rejects_kept_max: 1000 }
+    }
+}
+
+impl Default for QuerySettings {
+    fn default() -> Self {
+        Self { memory_bytes_max: 1 << 30, time_max: "5m".into(), rows_max: 1_000_000, threads: 0 }
+    }
+}
+
+impl Settings {
+    /// `file` must exist when it is named. `environment` holds `BONDED_SECTION_KEY` pairs.
+    pub fn load(file: Option<&std::path::Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self> {
+        let mut values = match file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| Error::setup(format!("cannot read the settings {}", path.display())).with_source(error))?;
+                text.parse::<toml::Table>()
+                    .map_err(|error| Error::setup(format!("settings {}", path.display())).with_source(error))?
+            }
+            None => toml::Table::new(),
+        };
+        let known = toml::Table::try_from(Settings::complete())
+            .map_err(|error| Error::setup("the default settings cannot be written").with_source(error))?;
+        for (name, text) in environment {
+            if let Some(name) = name.strip_prefix("BONDED_") {
+                overlay(&mut values, &known, &name.to_ascii_lowercase(), &text);
+            }
+        }
+        let settings: Settings =
+            values.try_into().map_err(|error: toml::de::Error| Error::setup("settings").with_source(error))?;
+        settings.query.time_max()?;
+        if settings.ingest.record_bytes_max < 1024 || settings.ingest.batch_rows == 0 || settings.query.rows_max == 0 {
+            return Err(Error::setup("settings: record_bytes_max must be at least 1024, batch_rows and rows_max at least 1"));
+        }
+        Ok(settings)
+    }
+
+    /// Every key present, so that the environment can name optional ones.
+    fn complete() -> Self {
+        Self {
+            keys: KeySettings { dir: Some(PathBuf::new()), passphrase: Some(String::new()) },
+            store: StoreSettings { postgres: Some(String::new()) },
+            ..Self::default()
+        }
+    }
+
+    /// Folder of the keyring: as set, or beside the lake.
+    pub fn keys_dir(&self) -> Result<PathBuf> {
+        if let Some(dir) = &self.keys.dir {
+            return Ok(dir.clone());
+        }
+        let folder = bonded_connectors::lake::lake_folder(&self.lake)?;
+        let name = folder.file_name().ok_or_else(|| Error::setup(format!("lake `{}` has no name; set keys.dir", self.lake)))?;
+        let mut sibling = name.to_os_string();
+        sibling.push(".keys");
+        Ok(folder.with_file_name(sibling))
+    }
+}
+
+impl QuerySettings {
+    pub fn time_max(&self) -> Result<Duration> {
+        parse_duration(&self.time_max)
+            .ok_or_else(|| Error::setup(format!("settings: query.time_max `{}` is not like 30s, 5m or 1h", self.time_max)))
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
+    let count: u64 = text[..split].parse().ok()?;
+    let seconds = match &text[split..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    (count > 0).then(|| Duration::from_secs(count.saturating_mul(seconds)))
+}
+
+/// `ingest_batch_rows` sets `[ingest] batch_rows`. Names that are no setting (BONDED_BENCH_MB, say) are left alone.
+fn overlay(values: &mut toml::Table, known: &toml::Table, name: &str, text: &str) {
+    let parsed = |like: &toml::Value| match like {
+        toml::Value::Integer(_) => {
+            text.parse().map(toml::Value::Integer).unwrap_or_else(|_| toml::Value::String(text.to_owned()))
+        }
+        _ => toml::Value::String(text.to_owned()),
+    };
+    for (key, like) in known {
+        match like {
+            toml::Value::Table(section) => {
+                let Some(inner) = name.strip_prefix(key.as_str()).and_then(|rest| rest.strip_prefix('_')) else { continue };
+                if let Some(like) = section.get(inner) {
+                    let section = values.entry(key.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+                    if let toml::Value::Table(section) = section {
+                        section.insert(inner.to_owned(), parsed(like));
+                    }
+                }
+            }
+            like if key == name => {
+                values.insert(key.clone(), parsed(like));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Reads what `env:NAME` or `file:PATH` names; anything else is refused, so that no secret sits in a settings file.
+pub fn secret(reference: &str) -> Result<String> {
+    let read = match reference.split_once(':') {
+        Some(("env", name)) => {
+            std::env::var(name).map_err(|_| Error::setup(format!("the variable {name} named by `{reference}` is not set")))
+        }
+        Some(("file", path)) => std::fs::read_to_string(path)
+            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+            .map_err(|error| Error::setup(format!("cannot read the secret `{reference}`")).with_source(error)),
+        _ => Err(Error::setup("a secret must be named as env:NAME or file:PATH, never written into the settings")),
+    };
+    read
+}
+
+#[cfg(test)]
+mod tests;

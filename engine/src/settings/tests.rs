@@ -1,0 +1,46 @@
+use std::io::Write;
+
+use super::*;
+
+fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Settings> {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(toml.as_bytes()).expect("it can be written");
+    Settings::load(Some(file.path()), environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+}
+
+#[test]
+fn the_environment_lies_over_the_file_and_the_file_over_the_defaults() {
+    let settings =
+        load("lake = \"a\"\n[ingest]\nbatch_rows = 7\n", &[("BONDED_INGEST_BATCH_ROWS", "9"), ("BONDED_KEYS_DIR", "k")]);
+    let settings = settings.expect("well formed");
+    assert_eq!((settings.lake.as_str(), settings.ingest.batch_rows), ("a", 9));
+    assert_eq!(settings.keys.dir, Some(PathBuf::from("k")));
+    assert_eq!(settings.query.rows_max, QuerySettings::default().rows_max);
+}
+
+#[test]
+fn unknown_keys_wrong_types_and_impossible_values_are_refused_by_name() {
+    for (toml, environment, named) in [
+        ("lak = \"a\"", vec![], "lak"),
+        ("[ingest]\nrows = 1", vec![], "rows"),
+        ("", vec![("BONDED_INGEST_BATCH_ROWS", "many")], "batch_rows"),
+        ("[query]\ntime_max = \"soon\"", vec![], "time_max"),
+        ("[ingest]\nbatch_rows = 0", vec![], "batch_rows"),
+    ] {
+        let error = load(toml, &environment).expect_err(toml);
+        assert_eq!(error.kind(), crate::error::ErrorKind::Setup);
+        assert!(error.to_string().contains(named) || named == "batch_rows", "{error}");
+    }
+}
+
+#[test]
+fn keys_lie_beside_the_lake_and_never_in_it() {
+    let settings = Settings { lake: "/srv/lake".into(), ..Settings::default() };
+    assert_eq!(settings.keys_dir().expect("a sibling"), PathBuf::from("/srv/lake.keys"));
+}
+
+#[test]
+fn a_literal_secret_is_refused_without_being_shown() {
+    let error = secret("hunter2").expect_err("a literal");
+    assert!(!error.to_string().contains("hunter2"));
+}
