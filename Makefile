@@ -1,0 +1,46 @@
+# The commands of this repository. `make demo` and `make test` need nothing but a Debian machine with Rust.
+# CARGO_TARGET_DIR is respected; --locked keeps every build on the versions of Cargo.lock.
+
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+DEMO_LAKE ?= ./demo-lake
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-interop bench lint setup
+
+help:
+	@echo "make demo          build the release binary and show the main job on a lake in ./demo-lake"
+	@echo "make test          everything the tests need, then the whole suite"
+	@echo "make test-interop  Java Iceberg reads a demo lake (needs Java 17 and Maven; says so without)"
+	@echo "make bench         ingest speed beside Polars, and the price of encryption"
+	@echo "make lint          rustfmt and clippy, warnings are errors"
+
+demo: setup
+	cargo build --release --locked
+	"$(TARGET)/release/bonded" --lake "$(DEMO_LAKE)" demo
+
+test: setup
+	cargo test --workspace --locked
+
+# Same feature set and profile as the tests, so that nothing is built twice. BONDED_BIN names another binary.
+test-interop: setup
+	$(if $(BONDED_BIN),,cargo test --workspace --locked --no-run)
+	tests/interop/run.sh
+
+bench: setup
+	cargo bench --workspace --locked --bench ingest
+
+lint:
+	@if cargo fmt --version >/dev/null 2>&1; then \
+		echo "cargo fmt --all --check"; cargo fmt --all --check; \
+	else \
+		echo "lint: this toolchain has no rustfmt, the format is not checked (rustup component add rustfmt)"; \
+	fi
+	@if cargo clippy --version >/dev/null 2>&1; then \
+		echo "cargo clippy --workspace --all-targets --locked -- -D warnings"; \
+		cargo clippy --workspace --all-targets --locked -- -D warnings; \
+	else \
+		echo "lint: this toolchain has no clippy, the lints are not checked (rustup component add clippy)"; \
+	fi
+
+setup:
+	@tests/setup.sh

@@ -1,0 +1,101 @@
+//! The architecture's invariants, written as absences and checked against the sources.
+
+use std::path::{Path, PathBuf};
+
+fn sources(room: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let mut found = Vec::new();
+    let mut open = vec![root.join(room)];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).expect("listable") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs" || e == "toml") {
+                let text = std::fs::read_to_string(&path).expect("text");
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no sources in {room}");
+    found
+}
+
+fn absent(rooms: &[&str], words: &[&str], why: &str) {
+    for room in rooms {
+        for (path, text) in sources(room) {
+            for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+                for word in words {
+                    assert!(!line.contains(word), "{why}: `{word}` in {}: {}", path.display(), line.trim());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn schemas_do_no_io() {
+    let words = ["std::fs", "std::net", "std::env", "tokio", "async fn", "object_store", "Utc::now", "SystemTime::now"];
+    absent(&["schemas/src"], &words, "schemas does no I/O and no async");
+}
+
+#[test]
+fn only_connectors_name_what_we_do_not_own() {
+    let words =
+        ["sqlx", "aws_", "LocalFileSystem", "InMemory", "object_store::aws", "object_store::local", " ring::", "argon2::"];
+    absent(&["schemas/src", "queries/src", "engine/src"], &words, "only connectors names stores, KMS and SQL drivers");
+}
+
+#[test]
+fn only_queries_name_datafusion() {
+    absent(&["schemas/src", "connectors/src", "engine/src"], &["datafusion", "polars"], "only queries names the query engines");
+}
+
+#[test]
+fn connectors_and_queries_never_meet() {
+    absent(&["connectors"], &["bonded-queries", "bonded_queries"], "connectors knows no question");
+    absent(&["queries"], &["bonded-connectors", "bonded_connectors"], "queries knows no door");
+}
+
+#[test]
+fn only_the_console_establishes_a_scope() {
+    for (path, text) in sources("engine/src").into_iter().chain(sources("connectors/src")).chain(sources("queries/src")) {
+        let name = path.to_string_lossy().into_owned();
+        if text.contains("TenantScope::establish") {
+            assert!(name.ends_with("engine/src/console/mod.rs") || name.contains("tests"), "{name} establishes a scope");
+        }
+    }
+}
+
+#[test]
+fn raw_zone_and_audit_trail_have_no_update_and_no_delete() {
+    for (path, text) in sources("connectors/src/raw").into_iter().chain([read("connectors/src/raw.rs")]) {
+        if path.to_string_lossy().contains("tests") {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| line.contains(".delete(")) {
+            assert!(line.contains("staging") || line.contains("staged"), "{}:{} deletes: {line}", path.display(), number + 1);
+        }
+    }
+    let (path, text) = read("connectors/src/store/audit.rs");
+    for word in ["UPDATE ", "DELETE "] {
+        assert!(!text.contains(word), "{} has {word}", path.display());
+    }
+}
+
+fn read(name: &str) -> (PathBuf, String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join(name);
+    let text = std::fs::read_to_string(&path).expect("text");
+    (path, text)
+}
+
+#[test]
+fn every_source_file_says_what_it_is_for() {
+    for room in ["schemas/src", "connectors/src", "queries/src", "engine/src", "tests/it"] {
+        for (path, text) in sources(room) {
+            if path.extension().is_some_and(|e| e == "rs") && !path.to_string_lossy().contains("/tests") {
+                assert!(text.starts_with("//!"), "{} does not open with `//!`", path.display());
+            }
+        }
+    }
+}

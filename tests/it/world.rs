@@ -1,0 +1,149 @@
+//! A whole lakehouse in a temporary folder, driven through the real binary.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use bonded::demo::corpus::{Corpus, Plan};
+use bonded_schemas::Report;
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub const TENANT: &str = "fictional-lantern";
+pub const OTHER: &str = "fictional-kettle";
+
+pub struct World {
+    folder: TempDir,
+}
+
+/// How a run of the binary ended.
+pub struct Run {
+    pub code: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+}
+
+impl World {
+    /// A lake with two tenants.
+    pub fn new() -> Self {
+        let world = Self::bare();
+        world.ok(&["init"]);
+        world.ok(&["tenant", "add", TENANT]);
+        world.ok(&["tenant", "add", OTHER]);
+        world
+    }
+
+    /// A folder and nothing in it.
+    pub fn bare() -> Self {
+        Self { folder: TempDir::new().expect("a temporary folder") }
+    }
+
+    pub fn lake(&self) -> PathBuf {
+        self.folder.path().join("lake")
+    }
+
+    pub fn keys(&self) -> PathBuf {
+        self.folder.path().join("lake.keys")
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("inside the folder")).expect("made");
+        std::fs::write(&path, bytes).expect("written");
+        path
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bonded"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BONDED_")) {
+            command.env_remove(name);
+        }
+        command.arg("--lake").arg(self.lake()).args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+    }
+
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts")
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        let output = self.command(arguments).output().expect("the binary starts");
+        Run {
+            code: output.status.code().expect("it ended by itself"),
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Runs, expects success, answers standard output.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let run = self.run(arguments);
+        assert_eq!(run.code, 0, "{arguments:?}: {}", run.stderr);
+        String::from_utf8(run.stdout).expect("text")
+    }
+
+    /// Runs with `--json`, answers the lines.
+    pub fn json(&self, arguments: &[&str]) -> Vec<Value> {
+        let mut with = vec!["--json"];
+        with.extend(arguments);
+        json_lines(&self.ok(&with))
+    }
+
+    /// The cells of a one-row answer.
+    pub fn ask(&self, tenant: &str, sql: &str) -> Value {
+        let mut rows = self.json(&["query", "--tenant", tenant, sql]);
+        assert_eq!(rows.len(), 1, "{sql}");
+        rows.remove(0)
+    }
+
+    /// Writes the three reports of a corpus; answers their paths in report order.
+    pub fn corpus_files(&self, folder: &str, corpus: &Corpus) -> Vec<PathBuf> {
+        Report::ALL
+            .into_iter()
+            .map(|report| self.file(&format!("{folder}/{}", Corpus::file_name(report)), csv(corpus, report)))
+            .collect()
+    }
+
+    pub fn ingest(&self, tenant: &str, files: &[PathBuf]) -> Vec<Value> {
+        let mut arguments = vec!["ingest", "--tenant", tenant];
+        let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+        arguments.extend(names.iter().map(String::as_str));
+        self.json(&arguments)
+    }
+}
+
+pub fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+pub fn csv(corpus: &Corpus, report: Report) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    corpus.write(report, &mut bytes).expect("written");
+    bytes
+}
+
+/// A corpus of a random, printed seed.
+pub fn random_plan(entries: u32) -> Plan {
+    let seed = u64::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..8].try_into().expect("eight bytes"));
+    println!("seed {seed}");
+    Plan::new(seed, entries)
+}
+
+/// All regular files under a folder.
+pub fn files_under(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).expect("listable") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { open.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}

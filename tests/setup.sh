@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Gives a Debian machine with Rust what the tests need beyond it: a C compiler and PostgreSQL's server programs.
+# As root it installs what is missing; otherwise it names the packages. Does nothing, quickly, where all is there.
+# It never starts a server: the catalog tests start a private PostgreSQL of their own and stop it.
+set -euo pipefail
+
+missing=()
+command -v cc >/dev/null || missing+=(build-essential)
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "setup: these Debian packages are missing: ${missing[*]}"
+    echo "setup: as root, run: apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+    echo "setup: without postgresql, the PostgreSQL tests say so and are left out; without a C compiler nothing builds"
+    exit 0
+fi
+
+echo "setup: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+install=(apt-get install -y -qq --no-install-recommends)
+quiet() {
+    local log
+    log=$(mktemp)
+    if ! "$@" >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        echo "setup: \`$*\` failed; going on with what is there" >&2
+        return 1
+    fi
+    rm -f "$log"
+}
+quiet apt-get update -qq || exit 0
+if [[ " ${missing[*]} " == *" postgresql "* ]]; then
+    # Debian's package makes and starts a system-wide cluster; nobody here asked for one.
+    quiet "${install[@]}" postgresql-common || exit 0
+    settings=/etc/postgresql-common/createcluster.conf
+    if [ -f "$settings" ]; then
+        sed -i -E 's/^#?[[:space:]]*create_main_cluster[[:space:]]*=.*/create_main_cluster = false/' "$settings"
+    fi
+fi
+quiet "${install[@]}" "${missing[@]}" || exit 0
