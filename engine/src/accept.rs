@@ -1,13 +1,13 @@
 //! Accepting drift: a tenant says what an unknown column is; its table gains the column and the kept cells move into it.
 //! Promise: later files bind by the mapping; earlier rows are filled from `_rescued`; a cell that fails the new type stays
-//! there. Run again after a crash, it goes on.
+//! there. A quarantined file whose columns are named is replayed. Run again after a crash, it goes on.
 
 use bonded_connectors::store::alerts::Alert;
 use bonded_schemas::{Column, ColumnType, DriftKind, Evidence, Mapping, Registry, Report, Required, edition, table};
 
 use crate::{
-    error::{Error, Result},
-    ingest::{DriftAlert, layout},
+    error::{Error, ErrorKind, Result},
+    ingest::{DriftAlert, QuarantineAlert, layout, quarantine_text, replay},
     lakehouse::{Lakehouse, Tenant},
 };
 
@@ -34,23 +34,44 @@ pub struct Accepted {
     pub snapshot_id: Option<i64>,
 }
 
-/// The one drift alert whose fingerprint begins so.
-pub async fn find(tenant: &Tenant, fingerprint: &str) -> Result<(Alert, DriftAlert)> {
+/// What a decision is about: drift of a file that was taken in, or a file that could not be.
+enum Matter {
+    Drift(DriftAlert),
+    Quarantine(QuarantineAlert),
+}
+
+/// The one alert whose fingerprint begins so.
+async fn find(tenant: &Tenant, fingerprint: &str) -> Result<(Alert, Matter)> {
     let mut found: Vec<Alert> = tenant.ledger.alerts("drift").await?;
+    found.extend(tenant.ledger.alerts("quarantine").await?);
     found.retain(|alert| !fingerprint.is_empty() && alert.fingerprint.starts_with(fingerprint));
     let alert = match (found.pop(), found.is_empty()) {
         (Some(alert), true) => alert,
-        (Some(_), false) => return Err(Error::input(format!("more than one drift begins with {fingerprint}; write more of it"))),
-        (None, _) => return Err(Error::input(format!("no drift begins with {fingerprint}; `bonded drift` lists them"))),
+        (Some(_), false) => return Err(Error::input(format!("more than one alert begins with {fingerprint}; write more of it"))),
+        (None, _) => return Err(Error::input(format!("no alert begins with {fingerprint}; `bonded drift` lists them"))),
     };
-    let body = tenant.unseal("drift", &alert.fingerprint, &alert.sealed)?;
-    Ok((alert, body))
+    let matter = match alert.kind.as_str() {
+        "drift" => Matter::Drift(tenant.unseal("drift", &alert.fingerprint, &alert.sealed)?),
+        _ => Matter::Quarantine(tenant.unseal("quarantine", &alert.fingerprint, &alert.sealed)?),
+    };
+    Ok((alert, matter))
 }
 
 pub async fn accept(house: &Lakehouse, tenant: &Tenant, fingerprint: &str, decision: Decision) -> Result<Accepted> {
-    let (alert, body) = find(tenant, fingerprint).await?;
+    let (alert, matter) = find(tenant, fingerprint).await?;
+    let accepted = match matter {
+        Matter::Drift(body) => accept_drift(tenant, &alert, &body, decision).await?,
+        Matter::Quarantine(body) => accept_quarantine(house, tenant, &alert, &body, decision).await?,
+    };
+    tenant.ledger.accept_alert(&alert.kind, &alert.fingerprint).await?;
+    tenant.audit(house.clock.as_ref(), "drift.accept", &alert.fingerprint, "done").await?;
+    Ok(accepted)
+}
+
+/// New columns and renames join mapping and table, and earlier rows are filled.
+async fn accept_drift(tenant: &Tenant, alert: &Alert, body: &DriftAlert, decision: Decision) -> Result<Accepted> {
     let report: Report = alert.report.parse()?;
-    let decision = completed(decision, &body);
+    let decision = completed(decision, body);
     if decision.columns.is_empty() && decision.renames.is_empty() {
         return Err(Error::input("this drift has no new column to accept; name a rename with --rename NAME=COLUMN"));
     }
@@ -58,17 +79,12 @@ pub async fn accept(house: &Lakehouse, tenant: &Tenant, fingerprint: &str, decis
     let mut mapping = tenant.mapping(report).await?;
     let mut moves = Vec::new();
     for (name, kind) in &decision.columns {
-        in_header(&body, name)?;
+        in_header(body, name)?;
         moves.push((name.clone(), add(&mut mapping, edition_columns, name, *kind)?));
     }
     for (name, column) in &decision.renames {
-        in_header(&body, name)?;
-        let target = edition_columns
-            .iter()
-            .find(|known| edition::fold(&known.name) == edition::fold(column))
-            .ok_or_else(|| Error::input(format!("{report} has no column `{column}`")))?;
-        mapping.renames.insert(edition::fold(name), target.name.clone());
-        moves.push((name.clone(), target.clone()));
+        in_header(body, name)?;
+        moves.push((name.clone(), rename(&mut mapping, report, name, column)?));
     }
     // The mapping comes first, so that files that arrive meanwhile bind by it already.
     tenant.put_mapping(report, &mapping).await?;
@@ -78,14 +94,52 @@ pub async fn accept(house: &Lakehouse, tenant: &Tenant, fingerprint: &str, decis
     let fields: Vec<_> = schema.fields().iter().filter(|f| !f.name().starts_with('_')).map(|f| f.as_ref().clone()).collect();
     tenant.tables.add_columns(report.table(), &fields).await?;
     let snapshot_id = tenant.tables.rewrite(report.table(), &|batch| backfill::backfill(batch, &moves)).await?;
-    tenant.ledger.accept_alert("drift", &alert.fingerprint).await?;
-    tenant.audit(house.clock.as_ref(), "drift.accept", &alert.fingerprint, "done").await?;
-    Ok(Accepted {
-        report,
-        added: decision.columns.into_iter().map(|(name, _)| name).collect(),
-        renamed: decision.renames,
-        snapshot_id,
-    })
+    let added = decision.columns.into_iter().map(|(name, _)| name).collect();
+    Ok(Accepted { report, added, renamed: decision.renames, snapshot_id })
+}
+
+/// Renames alone can mend a quarantined file: the mapping is kept only if the file then becomes rows.
+async fn accept_quarantine(
+    house: &Lakehouse,
+    tenant: &Tenant,
+    alert: &Alert,
+    body: &QuarantineAlert,
+    decision: Decision,
+) -> Result<Accepted> {
+    let report =
+        body.quarantine.nearest.ok_or_else(|| Error::input("this file resembles no report; a mapping cannot mend it"))?;
+    if decision.renames.is_empty() || !decision.columns.is_empty() {
+        return Err(Error::input("a quarantined file is mended by renames alone: --rename NAME=COLUMN"));
+    }
+    let before = tenant.mapping(report).await?;
+    let mut mapping = before.clone();
+    for (name, column) in &decision.renames {
+        rename(&mut mapping, report, name, column)?;
+    }
+    tenant.put_mapping(report, &mapping).await?;
+    let row = tenant
+        .ledger
+        .delivery_by_digest(&alert.fingerprint)
+        .await?
+        .ok_or_else(|| Error::new(ErrorKind::Damaged, "the quarantined delivery is not in the ledger"))?;
+    let receipt = replay(house, tenant, row).await?;
+    match receipt.quarantine {
+        None => Ok(Accepted { report, added: Vec::new(), renamed: decision.renames, snapshot_id: receipt.snapshot_id }),
+        Some(quarantine) => {
+            tenant.put_mapping(report, &before).await?;
+            Err(Error::input(format!("with these renames the file is still quarantined: {}", quarantine_text(&quarantine))))
+        }
+    }
+}
+
+fn rename(mapping: &mut Mapping, report: Report, name: &str, column: &str) -> Result<Column> {
+    let known = &Registry::builtin().edition(report).columns;
+    let target = known
+        .iter()
+        .find(|known| edition::fold(&known.name) == edition::fold(column))
+        .ok_or_else(|| Error::input(format!("{report} has no column `{column}`")))?;
+    mapping.renames.insert(edition::fold(name), target.name.clone());
+    Ok(target.clone())
 }
 
 /// Nothing said means: every new column, as text.

@@ -89,6 +89,12 @@ pub(crate) async fn process(house: &Lakehouse, tenant: &Tenant, landed: &Landed)
     seal::seal(house, tenant, landed, outcome).await
 }
 
+/// Runs a delivery that is in the raw zone through the rest of the line once more, under today's mappings.
+pub async fn replay(house: &Lakehouse, tenant: &Tenant, row: LedgerRow) -> Result<Receipt> {
+    let landed = land::recall(house, tenant, row).await?;
+    process(house, tenant, &landed).await
+}
+
 /// Shown with a quarantined receipt and kept in it.
 pub fn quarantine_text(quarantine: &Quarantine) -> String {
     match quarantine.nearest {

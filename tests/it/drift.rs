@@ -129,3 +129,28 @@ fn preamble_other_delimiters_recasing_and_reordering_are_read_and_remarked_on() 
         world.ask(TENANT, "SELECT (SELECT count(*) FROM es_003) AS history, (SELECT count(*) FROM tariff_lines) AS now");
     assert_eq!((&counted["history"], &counted["now"]), (&json!(4 * rows), &json!(rows)));
 }
+
+#[test]
+fn a_file_quarantined_for_a_missing_grain_column_is_replayed_once_the_column_is_named() {
+    let world = World::new();
+    let renamed = vec![("Tariff Ordinal Number".to_owned(), "Seq".to_owned())];
+    let corpus = with_layout(Layout { renamed, ..Layout::default() });
+    let rows = corpus.write(Report::Es003, &mut std::io::sink()).expect("written").rows;
+    let file = world.file("seq.csv", csv(&corpus, Report::Es003));
+    let run = world.run(&["--json", "ingest", "--tenant", TENANT, file.to_str().unwrap()]);
+    assert_eq!(run.code, 5);
+    let alert =
+        world.json(&["drift", "--tenant", TENANT]).into_iter().find(|alert| alert["alert"] == "quarantine").expect("raised");
+    assert_eq!(alert["quarantine"]["reason"], "grain_missing");
+    let fingerprint = alert["fingerprint"].as_str().unwrap();
+    // A rename that does not mend it is not kept.
+    let wrong =
+        world.run(&["drift", "accept", "--tenant", TENANT, fingerprint, "--rename", "Textile Category=Tariff Ordinal Number"]);
+    assert_eq!(wrong.code, 2, "{}", wrong.stderr);
+    world.ok(&["drift", "accept", "--tenant", TENANT, fingerprint, "--rename", "Seq=Tariff Ordinal Number"]);
+    assert_eq!(world.ask(TENANT, "SELECT count(tariff_ordinal_number) AS n FROM es_003")["n"], json!(rows));
+    let deliveries = world.json(&["deliveries", "--tenant", TENANT]);
+    assert_eq!((deliveries.len(), &deliveries[0]["state"]), (1, &json!("committed")));
+    // The same bytes again are known, and the next file of that header needs no decision.
+    assert_eq!(world.ingest(TENANT, &[file])[0]["duplicate"], json!(true));
+}

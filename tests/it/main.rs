@@ -6,6 +6,7 @@ mod console;
 mod drift;
 mod isolation;
 mod leaks;
+mod postgres;
 mod queries_encrypted;
 mod spine;
 mod tidy;

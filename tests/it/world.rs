@@ -15,6 +15,7 @@ pub const OTHER: &str = "fictional-kettle";
 
 pub struct World {
     folder: TempDir,
+    postgres: Option<String>,
 }
 
 /// How a run of the binary ended.
@@ -27,16 +28,24 @@ pub struct Run {
 impl World {
     /// A lake with two tenants.
     pub fn new() -> Self {
-        let world = Self::bare();
-        world.ok(&["init"]);
-        world.ok(&["tenant", "add", TENANT]);
-        world.ok(&["tenant", "add", OTHER]);
-        world
+        Self::bare().peopled()
+    }
+
+    /// The same with its control store in this PostgreSQL.
+    pub fn on_postgres(url: &str) -> Self {
+        Self { postgres: Some(url.to_owned()), ..Self::bare() }.peopled()
+    }
+
+    fn peopled(self) -> Self {
+        self.ok(&["init"]);
+        self.ok(&["tenant", "add", TENANT]);
+        self.ok(&["tenant", "add", OTHER]);
+        self
     }
 
     /// A folder and nothing in it.
     pub fn bare() -> Self {
-        Self { folder: TempDir::new().expect("a temporary folder") }
+        Self { folder: TempDir::new().expect("a temporary folder"), postgres: None }
     }
 
     pub fn lake(&self) -> PathBuf {
@@ -62,6 +71,9 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bonded"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BONDED_")) {
             command.env_remove(name);
+        }
+        if let Some(url) = &self.postgres {
+            command.env("BONDED_STORE_POSTGRES", "env:PRIVATE_POSTGRES").env("PRIVATE_POSTGRES", url);
         }
         command.arg("--lake").arg(self.lake()).args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         command

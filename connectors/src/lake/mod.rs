@@ -27,6 +27,7 @@ mod kek_cache;
 mod lengths;
 mod read;
 mod rewrite;
+mod staging;
 mod storage;
 mod write;
 

@@ -218,6 +218,9 @@ fn properties(encryption: Arc<FileEncryptionProperties>) -> WriterProperties {
         .set_compression(Compression::ZSTD(zstd))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
         .set_bloom_filter_enabled(false)
+        // iceberg passes over a row group's bound that was shortened, and the file's bound would then leave that group's
+        // long texts out: a filter on one would lose its row. Whole bounds are safe; they lie encrypted.
+        .set_statistics_truncate_length(None)
         .with_file_encryption_properties(encryption)
         .build();
     debug_assert!(properties.bloom_filter_properties(&parquet::schema::types::ColumnPath::new(Vec::new())).is_none());

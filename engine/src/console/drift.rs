@@ -7,6 +7,7 @@ use super::{
     args::{self, DriftAction},
     open,
     output::{Output, table},
+    progress::spinning,
     which,
 };
 use crate::{
@@ -112,13 +113,14 @@ async fn accept_drift(house: &Lakehouse, args: &args::Accept, output: &Output) -
             Ok((from.trim().to_owned(), to.trim().to_owned()))
         })
         .collect::<Result<Vec<_>>>()?;
-    let done = accept(house, &tenant, &args.fingerprint, Decision { columns, renames }).await?;
+    let decision = Decision { columns, renames };
+    let done = spinning("filling earlier rows", accept(house, &tenant, &args.fingerprint, decision)).await?;
     output.object(&done, || {
         let mut lines = vec![format!("{}: accepted", done.report)];
         lines.extend(done.added.iter().map(|name| format!("  new column {name}")));
         lines.extend(done.renamed.iter().map(|(from, to)| format!("  {from} stands for {to}")));
         lines.push(match done.snapshot_id {
-            Some(id) => format!("  earlier rows filled in snapshot {id}"),
+            Some(id) => format!("  rows in snapshot {id}"),
             None => "  no earlier row had such a cell".into(),
         });
         lines.join("\n")

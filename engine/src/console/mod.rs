@@ -95,8 +95,16 @@ async fn dispatch(args: Args, output: &Output) -> Result<u8> {
 /// Whoever runs the console holds the keyring, so a name is enough.
 #[expect(clippy::disallowed_methods, reason = "the console is one of the four places that establish a scope")]
 fn scope(tenant: TenantId) -> TenantScope {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".into());
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| user_id());
     TenantScope::establish(tenant, format!("console:{user}"))
+}
+
+/// The owner of this process, where no variable names one.
+fn user_id() -> String {
+    match std::fs::metadata("/proc/self") {
+        Ok(meta) => format!("uid-{}", std::os::unix::fs::MetadataExt::uid(&meta)),
+        Err(_) => "unknown".into(),
+    }
 }
 
 async fn open(house: &Lakehouse, tenant: &TenantId) -> Result<Tenant> {

@@ -12,6 +12,22 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 const QUIET: Duration = Duration::from_secs(1);
 
+/// Runs the work; a spinner turns beside it once it lasts longer than a second, on a terminal.
+pub async fn spinning<T>(name: &str, work: impl Future<Output = T>) -> T {
+    if !std::io::stderr().is_terminal() {
+        return work.await;
+    }
+    let mut work = std::pin::pin!(work);
+    if let Ok(done) = tokio::time::timeout(QUIET, &mut work).await {
+        return done;
+    }
+    let bar = ProgressBar::new_spinner().with_message(name.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(120));
+    let done = work.await;
+    bar.finish_and_clear();
+    done
+}
+
 /// Counts the bytes that pass.
 pub struct Progress<R> {
     inner: R,

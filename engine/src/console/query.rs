@@ -6,6 +6,7 @@ use super::{
     args::{self, Format, Which},
     open,
     output::{Output, table, written},
+    progress::spinning,
     which,
 };
 use crate::{
@@ -26,7 +27,7 @@ pub async fn query(house: &Lakehouse, args: &args::Query, output: &Output) -> Re
         return Err(Error::input("Parquet is not for a terminal; name a file with --output"));
     }
     let session = session(house, &tenant).await?;
-    let answer = session.query(&args.sql).await?;
+    let answer = spinning("asking", session.query(&args.sql)).await?;
     match &args.output {
         Some(path) => {
             let cannot = |error| Error::input(format!("cannot write {}", path.display())).with_source(error);

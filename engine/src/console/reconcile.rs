@@ -6,6 +6,7 @@ use bonded_schemas::Finding;
 use super::{
     args, open,
     output::{Output, table},
+    progress::spinning,
 };
 use crate::{answers::session, error::Result, lakehouse::Lakehouse};
 
@@ -13,7 +14,7 @@ pub async fn reconcile(house: &Lakehouse, args: &args::Reconcile, output: &Outpu
     let tenant = open(house, &args.tenant).await?;
     let session = session(house, &tenant).await?;
     let chosen = (!args.checks.is_empty()).then_some(args.checks.as_slice());
-    let results = session.reconcile(chosen).await?;
+    let results = spinning("reconciling", session.reconcile(chosen)).await?;
     tenant.audit(house.clock.as_ref(), "reconcile", args.tenant.as_str(), "done").await?;
     if output.json {
         for result in &results {

@@ -40,10 +40,21 @@ pub(super) async fn land(house: &Lakehouse, tenant: &Tenant, source: Source<'_>)
     Ok(Landed { delivery, row, sha256: sealed.sha256 })
 }
 
+/// What `land` answered for a delivery that is in the raw zone already.
+pub(super) async fn recall(house: &Lakehouse, tenant: &Tenant, row: LedgerRow) -> Result<Landed> {
+    let delivery = kept_note(house, tenant, &row.raw_path).await?;
+    let sha256 = house.raw.open(&tenant.scope, &tenant.key, &row.raw_path).await?.sha256();
+    Ok(Landed { delivery, row, sha256 })
+}
+
 /// Puts the note beside the bytes unless one is there: the first delivery of the same bytes keeps its provenance.
 async fn note(house: &Lakehouse, tenant: &Tenant, path: &str, new: Delivery) -> Result<Delivery> {
     let json = serde_json::to_vec(&new)?;
     house.raw.put_note(&tenant.scope, tenant.documents(), path, &json).await?;
+    kept_note(house, tenant, path).await
+}
+
+async fn kept_note(house: &Lakehouse, tenant: &Tenant, path: &str) -> Result<Delivery> {
     let kept = house.raw.note(&tenant.scope, tenant.documents(), path).await?;
     let kept = kept.ok_or_else(|| Error::new(ErrorKind::Damaged, format!("the note beside {path} is gone")))?;
     Ok(serde_json::from_slice(&kept)?)

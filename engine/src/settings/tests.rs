@@ -44,3 +44,14 @@ fn a_literal_secret_is_refused_without_being_shown() {
     let error = secret("hunter2").expect_err("a literal");
     assert!(!error.to_string().contains("hunter2"));
 }
+
+#[test]
+fn the_files_in_config_load_and_the_default_one_is_the_default() {
+    let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("config");
+    for file in ["default.toml", "dev.toml", "test.toml", "prod.example.toml"] {
+        let settings = Settings::load(Some(&config.join(file)), std::iter::empty()).expect(file);
+        if file == "default.toml" {
+            assert_eq!(format!("{settings:?}"), format!("{:?}", Settings::default()));
+        }
+    }
+}
