@@ -180,7 +180,7 @@ fn overlay(values: &mut toml::Table, known: &toml::Table, name: &str, text: &str
 
 /// Reads what `env:NAME` or `file:PATH` names; anything else is refused, so that no secret sits in a settings file.
 pub fn secret(reference: &str) -> Result<String> {
-    let read = match reference.split_once(':') {
+    match reference.split_once(':') {
         Some(("env", name)) => {
             std::env::var(name).map_err(|_| Error::setup(format!("the variable {name} named by `{reference}` is not set")))
         }
@@ -188,8 +188,7 @@ pub fn secret(reference: &str) -> Result<String> {
             .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
             .map_err(|error| Error::setup(format!("cannot read the secret `{reference}`")).with_source(error)),
         _ => Err(Error::setup("a secret must be named as env:NAME or file:PATH, never written into the settings")),
-    };
-    read
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The one integration binary: the built `bonded` on real lakes in temporary folders.
 //! Promise: each file shows one thing that README or ARCHITECTURE claims, on the real program.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its house should stop there")]
+
 mod bad_input;
 mod console;
 mod drift;

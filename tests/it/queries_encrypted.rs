@@ -1,7 +1,5 @@
 //! SQL over the real encrypted tables: what the provider reads, prunes, answers from metadata and refuses.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set up its house should stop there")]
-
 use std::sync::Arc;
 
 use arrow::{

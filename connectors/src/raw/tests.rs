@@ -493,7 +493,7 @@ async fn a_disabled_key_lands_and_opens_nothing() {
     world.keys.disable(&world.acme.key).await.unwrap();
     assert_eq!(world.open(&world.acme, &landed.path).await.unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!(world.land(&world.acme, b"other rows").await.unwrap_err().kind(), ErrorKind::Refused);
-    assert_eq!(world.names().await, [landed.path.clone()]);
+    assert_eq!(world.names().await, std::slice::from_ref(&landed.path));
     world.keys.enable(&world.acme.key).await.unwrap();
     assert_eq!(world.read(&world.acme, &landed.path).await.unwrap(), b"some rows");
     world.keys.rotate(&world.acme.key).await.unwrap();

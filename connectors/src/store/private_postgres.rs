@@ -17,7 +17,7 @@ impl PrivatePostgres {
     /// `None`, said aloud, where PostgreSQL's server programs are not installed.
     pub fn start() -> Option<Self> {
         let Some(programs) = programs() else {
-            eprintln!("skipped: PostgreSQL's server programs are not installed (Debian package postgresql)");
+            println!("skipped: PostgreSQL's server programs are not installed (Debian package postgresql)");
             return None;
         };
         let folder = tempfile::Builder::new().prefix("bonded-pg").tempdir().expect("a temporary folder");

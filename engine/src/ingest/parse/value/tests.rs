@@ -113,7 +113,7 @@ fn windows_1252_reads_all_bytes() {
     let all: Vec<u8> = (0..=255).collect();
     assert_eq!(windows_1252(&all).chars().count(), 256);
     assert_eq!(decode("é".as_bytes()), (Cow::Borrowed("é"), false));
-    assert_eq!(decode(b"\xe9").1, true);
+    assert!(decode(b"\xe9").1);
 }
 
 #[test]
