@@ -168,7 +168,12 @@ impl Tables {
 
     /// A writer of new data files; nothing is visible before [`Tables::append`].
     pub async fn writer(&self, table: &str) -> Result<TableWriter> {
-        TableWriter::open(&self.catalog.load(&self.ident(table)).await?)
+        TableWriter::open(&self.catalog.load(&self.ident(table)).await?, None)
+    }
+
+    /// The same for rows that have values in these columns only; the files then lack the others, which reads as null.
+    pub async fn writer_of(&self, table: &str, columns: &[String]) -> Result<TableWriter> {
+        TableWriter::open(&self.catalog.load(&self.ident(table)).await?, Some(columns))
     }
 
     /// Commits the files as one snapshot, once per mark. See [`Outcome`].

@@ -5,7 +5,7 @@ use bonded_connectors::{
     lake::{Layout, Mark, Outcome, TableWriter, Written},
     raw::RawReader,
 };
-use bonded_schemas::{Binding, Drift, Quarantine, Registry, Report, drift, table};
+use bonded_schemas::{Binding, Bound, Drift, Quarantine, Registry, Report, drift, table};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -52,7 +52,7 @@ pub(super) async fn read(house: &Lakehouse, tenant: &Tenant, landed: &Landed) ->
     }
 
     ensure_table(tenant, head.report, &binding).await?;
-    let writer = tenant.tables.writer(head.report.table()).await?;
+    let writer = tenant.tables.writer_of(head.report.table(), &present(&binding)).await?;
     let settings = &house.settings.ingest;
     let limits = Limits {
         record_bytes_max: settings.record_bytes_max,
@@ -101,6 +101,15 @@ async fn head(
             HeadOutcome::NeedMore => {}
         }
     }
+}
+
+/// The table columns that this file has values for, ours included.
+fn present(binding: &Binding) -> Vec<String> {
+    let reported = binding.bound.iter().filter_map(|bound| match bound {
+        Bound::Column(at) => Some(binding.columns[*at].field()),
+        Bound::Unknown(_) => None,
+    });
+    reported.chain(table::system_fields().iter().map(|field| field.name().clone())).collect()
 }
 
 async fn ensure_table(tenant: &Tenant, report: Report, binding: &Binding) -> Result<()> {
