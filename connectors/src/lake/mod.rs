@@ -38,7 +38,7 @@ pub use catalog::EncryptedCatalog;
 pub use commit::{Mark, Outcome};
 pub use create::Layout;
 pub use kek_cache::KekCache;
-pub use write::{TableWriter, Written};
+pub use write::{TableWriter, Written, file_properties};
 
 /// Where tables lie, shared by all tenants of the process: the object store, its root URL, the KEK cache.
 #[derive(Clone, Debug)]

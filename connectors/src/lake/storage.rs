@@ -12,9 +12,8 @@ use iceberg::{
         FileIO, FileIOBuilder, FileMetadata, FileRead, FileWrite, InputFile, OutputFile, Storage, StorageConfig, StorageFactory,
     },
 };
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, buffered::BufWriter, path::Path};
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path};
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWriteExt;
 
 pub fn file_io(store: Arc<dyn ObjectStore>, root: &str) -> FileIO {
     FileIOBuilder::new(Arc::new(StoreFactory { store: Some(store), root: root.to_owned() })).build()
@@ -95,8 +94,7 @@ impl Storage for StoreStorage {
     }
 
     async fn writer(&self, location: &str) -> Result<Box<dyn FileWrite>> {
-        let inner = BufWriter::new(self.store()?, self.path(location)?);
-        Ok(Box::new(Writer { inner, location: location.to_owned() }))
+        Ok(Box::new(Writer { store: self.store()?, path: self.path(location)?, held: Vec::new(), held_bytes: 0, upload: None }))
     }
 
     async fn delete(&self, location: &str) -> Result<()> {
@@ -144,22 +142,69 @@ impl FileRead for Reader {
     }
 }
 
+/// Cloud stores take parts of 5 MiB and more; a store that takes any size wastes no memory by it.
+const PART_BYTES: usize = 5 << 20;
+
 /// One put for a small file, a multipart upload for a large one; nothing shows before `close`.
+/// Many files are open at once, so each holds at most one part.
 struct Writer {
-    inner: BufWriter,
-    location: String,
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    held: Vec<Bytes>,
+    held_bytes: usize,
+    upload: Option<Box<dyn MultipartUpload>>,
+}
+
+impl Writer {
+    async fn put_part(&mut self) -> object_store::Result<()> {
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            None => self.upload.insert(self.store.put_multipart(&self.path).await?),
+        };
+        self.held_bytes = 0;
+        upload.put_part(PutPayload::from_iter(self.held.drain(..))).await
+    }
+
+    async fn finish(&mut self) -> object_store::Result<()> {
+        if self.upload.is_some() && self.held_bytes > 0 {
+            self.put_part().await?;
+        }
+        match self.upload.take() {
+            Some(mut upload) => upload.complete().await.map(|_| ()),
+            None => {
+                let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+                let whole = PutPayload::from_iter(self.held.drain(..));
+                self.store.put_opts(&self.path, whole, options).await.map(|_| ())
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl FileWrite for Writer {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        self.inner.put(bytes).await.map_err(|error| failed(&self.location, error))
+        self.held_bytes += bytes.len();
+        self.held.push(bytes);
+        if self.held_bytes < PART_BYTES {
+            return Ok(());
+        }
+        self.put_part().await.map_err(|error| failed(self.path.as_ref(), error))
     }
 
     async fn close(&mut self) -> Result<()> {
-        self.inner
-            .shutdown()
-            .await
-            .map_err(|error| Error::new(ErrorKind::Unexpected, format!("object {}", self.location)).with_source(error))
+        self.finish().await.map_err(|error| failed(self.path.as_ref(), error))
+    }
+}
+
+impl Drop for Writer {
+    /// A writer that was not closed leaves no half-made object behind, where the store can be told.
+    fn drop(&mut self) {
+        if let (Some(mut upload), Ok(runtime)) = (self.upload.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move {
+                if let Err(error) = upload.abort().await {
+                    tracing::warn!(target: "lake.upload.litter", %error, "an aborted upload may stay behind");
+                }
+            });
+        }
     }
 }

@@ -28,6 +28,7 @@ mod properties;
 
 pub(super) use conform::conform;
 use encode::{Encoders, Job};
+pub use properties::properties as file_properties;
 
 /// Rows gathered before they are split by partition: large enough that a month's share is worth a gather.
 const GATHER_ROWS: usize = 64 << 10;

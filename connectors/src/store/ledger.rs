@@ -1,5 +1,5 @@
 //! The delivery ledger: one row per distinct file, found by its keyed digest.
-//! Promise: landed -> committed | quarantined, each step once; the commit itself is in `lake::catalog`.
+//! Promise: landed -> committed | quarantined | unpacked, each step once; the commit itself is in `lake::catalog`.
 
 use bonded_schemas::{DeliveryId, DeliveryState, Report};
 use chrono::{DateTime, Utc};
@@ -66,13 +66,25 @@ impl TenantStore {
         rows.iter().map(ledger_row).collect()
     }
 
-    /// Puts a landed file in quarantine, or keeps it there; a committed one is never touched.
+    /// Puts a landed file in quarantine, or keeps it there; a committed or unpacked one is never touched.
     pub async fn record_quarantined(&self, keyed_digest: &str, report: Option<Report>, sealed_receipt: &str) -> Result<()> {
         let done = sqlx::query(
             "UPDATE deliveries SET state = 'quarantined', report = $1, sealed_receipt = $2
-             WHERE keyed_digest = $3 AND state <> 'committed'",
+             WHERE keyed_digest = $3 AND state NOT IN ('committed', 'unpacked')",
         )
         .bind(report.map(|report| report.code().to_owned()))
+        .bind(sealed_receipt)
+        .bind(keyed_digest)
+        .execute(&self.pool)
+        .await?;
+        one_row(done.rows_affected(), keyed_digest)
+    }
+
+    /// The last step of a container whose members are deliveries of their own; also when a member got on since.
+    pub async fn record_unpacked(&self, keyed_digest: &str, sealed_receipt: &str) -> Result<()> {
+        let done = sqlx::query(
+            "UPDATE deliveries SET state = 'unpacked', sealed_receipt = $1 WHERE keyed_digest = $2 AND state <> 'committed'",
+        )
         .bind(sealed_receipt)
         .bind(keyed_digest)
         .execute(&self.pool)

@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub mod alerts;
 pub mod audit;
+pub mod findings;
 pub mod ledger;
 #[cfg(test)]
 pub(crate) mod private_postgres;
@@ -89,6 +90,10 @@ const TENANT_DDL: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS mappings (report TEXT PRIMARY KEY, sealed TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS audit (
         seq BIGINT PRIMARY KEY, at TEXT NOT NULL, sealed TEXT NOT NULL, hash TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS findings (
+        id TEXT PRIMARY KEY, state TEXT NOT NULL, severity TEXT NOT NULL, first_seen TEXT NOT NULL, last_seen TEXT NOT NULL,
+        runs BIGINT NOT NULL, sealed TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS scores (delivery_id TEXT PRIMARY KEY, scored_at TEXT NOT NULL, sealed TEXT NOT NULL)",
 ];
 
 impl ControlStore {

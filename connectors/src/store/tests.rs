@@ -5,7 +5,12 @@ use chrono::DateTime;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{ControlStore, Place, TenantRecord, ledger::LedgerRow, private_postgres::PrivatePostgres};
+use super::{
+    ControlStore, Place, TenantRecord,
+    findings::{FindingRow, ScoreRow},
+    ledger::LedgerRow,
+    private_postgres::PrivatePostgres,
+};
 use crate::ErrorKind;
 
 #[expect(clippy::disallowed_methods, reason = "a test establishes its own scopes")]
@@ -75,6 +80,14 @@ async fn conforms(place: Place) {
         (DeliveryState::Quarantined, Some(Report::Es003), Some("sealed"))
     );
     assert_eq!(acme.record_receipt("d1", "x").await.expect_err("not committed").kind(), ErrorKind::Damaged);
+    // A container tried again under other limits opens after all; from then on it stays so.
+    for receipt in ["unpacked", "unpacked again"] {
+        acme.record_unpacked("d1", receipt).await.expect("unpacked");
+        let row = acme.delivery_by_digest("d1").await.expect("answered").expect("there");
+        assert_eq!((row.state, row.sealed_receipt.as_deref()), (DeliveryState::Unpacked, Some(receipt)));
+    }
+    assert_eq!(acme.record_quarantined("d1", None, "x").await.expect_err("unpacked").kind(), ErrorKind::Damaged);
+    assert_eq!(acme.record_unpacked("d9", "x").await.expect_err("not there").kind(), ErrorKind::Damaged);
     assert_eq!(acme.record_quarantined("d9", None, "x").await.expect_err("not there").kind(), ErrorKind::Damaged);
 
     let raise = || acme.raise_alert("drift", Some(Report::Es003), "f1", Severity::Warning, first.received_at, "sealed");
@@ -91,6 +104,33 @@ async fn conforms(place: Place) {
     acme.put_mapping(Report::Es003, "two").await.expect("put over");
     assert_eq!(acme.mapping(Report::Es003).await.expect("answered").as_deref(), Some("two"));
 
+    let found = FindingRow {
+        id: "f1".into(),
+        state: "open".into(),
+        severity: "error".into(),
+        first_seen: "2026-04-01T00:00:00+00:00".into(),
+        last_seen: "2026-04-01T00:00:00+00:00".into(),
+        runs: 1,
+        sealed: "sealed".into(),
+    };
+    acme.put_findings(&[found.clone(), FindingRow { id: "f2".into(), ..found.clone() }]).await.expect("put");
+    let again = FindingRow {
+        state: "resolved".into(),
+        first_seen: "2026-05-01T00:00:00+00:00".into(),
+        last_seen: "2026-05-01T00:00:00+00:00".into(),
+        runs: 2,
+        ..found.clone()
+    };
+    acme.put_findings(std::slice::from_ref(&again)).await.expect("put over");
+    let kept = acme.findings().await.expect("listed");
+    assert_eq!(kept.len(), 2);
+    assert_eq!(kept[0], FindingRow { first_seen: found.first_seen.clone(), ..again }, "first sight stays");
+    for sealed in ["one", "two"] {
+        let score = ScoreRow { delivery_id: "d1".into(), scored_at: "2026-04-01T00:00:00+00:00".into(), sealed: sealed.into() };
+        acme.put_scores(std::slice::from_ref(&score)).await.expect("put");
+        assert_eq!(acme.scores().await.expect("listed"), [score]);
+    }
+
     for n in 1..=3 {
         assert_eq!(acme.append_audit(first.received_at, &format!("event {n}")).await.expect("appended"), n);
     }
@@ -102,6 +142,7 @@ async fn conforms(place: Place) {
     let zenith = store.open_tenant(&scope("zenith")).await.expect("a half of its own");
     assert!(zenith.deliveries().await.expect("listed").is_empty());
     assert!(zenith.alerts("drift").await.expect("listed").is_empty());
+    assert!(zenith.findings().await.expect("listed").is_empty() && zenith.scores().await.expect("listed").is_empty());
 }
 
 #[tokio::test]

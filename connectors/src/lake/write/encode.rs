@@ -24,8 +24,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// A data file is closed and the next one begun at about this size.
 const FILE_TARGET_BYTES: usize = 128 << 20;
-/// Encoded but unflushed bytes over all of one encoder's files; beyond it the largest row group is flushed.
-const UNFLUSHED_BYTES_MAX: usize = 32 << 20;
+/// Memory of all half-made row groups, over all encoders; beyond its share an encoder flushes its largest.
+const UNFLUSHED_BYTES_MAX: usize = 96 << 20;
 /// Shares that may wait for one encoder.
 const QUEUE_JOBS: usize = 2;
 /// More threads than this only split row groups further.
@@ -64,7 +64,9 @@ impl Encoders {
             .map(|_| {
                 let (sender, queue) = mpsc::channel(QUEUE_JOBS);
                 let (target, runtime) = (target.clone(), Handle::current());
-                (sender, tokio::task::spawn_blocking(move || Encoder { target, runtime, open: HashMap::new() }.run(queue)))
+                let unflushed_bytes_max = UNFLUSHED_BYTES_MAX / cores;
+                let encoder = Encoder { target, runtime, open: HashMap::new(), unflushed_bytes_max };
+                (sender, tokio::task::spawn_blocking(move || encoder.run(queue)))
             })
             .unzip();
         Ok(Self { queues, threads, first: HashMap::new() })
@@ -110,6 +112,7 @@ struct Encoder {
     target: Arc<Target>,
     runtime: Handle,
     open: HashMap<Partition, OpenFile>,
+    unflushed_bytes_max: usize,
 }
 
 struct OpenFile {
@@ -161,9 +164,9 @@ impl Encoder {
 
     /// Many open months hold many half-made row groups; the largest goes first.
     fn flush_beyond_limit(&mut self) -> Result<()> {
-        let unflushed: usize = self.open.values().map(|file| file.writer.in_progress_size()).sum();
-        if unflushed > UNFLUSHED_BYTES_MAX
-            && let Some(file) = self.open.values_mut().max_by_key(|file| file.writer.in_progress_size())
+        let unflushed: usize = self.open.values().map(|file| file.writer.memory_size()).sum();
+        if unflushed > self.unflushed_bytes_max
+            && let Some(file) = self.open.values_mut().max_by_key(|file| file.writer.memory_size())
         {
             file.writer.flush().map_err(failed)?;
             file.drain(&self.runtime)?;
@@ -182,7 +185,8 @@ impl Encoder {
         let key_metadata = StandardKeyMetadata::new(key.as_bytes()).with_aad_prefix(&aad_prefix).encode()?.to_vec();
         let location = format!("{}/{}.parquet", self.target.folder, uuid::Uuid::now_v7());
         let sink = self.runtime.block_on(self.target.file_io.new_output(&location)?.writer())?;
-        let writer = ArrowWriter::try_new(Vec::new(), self.target.arrow.clone(), Some(properties(encryption))).map_err(failed)?;
+        let writer =
+            ArrowWriter::try_new(Vec::new(), self.target.arrow.clone(), Some(properties(Some(encryption)))).map_err(failed)?;
         Ok(OpenFile { writer, sink, location, key_metadata, sent_bytes: 0 })
     }
 
