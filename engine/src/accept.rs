@@ -176,6 +176,7 @@ fn add(mapping: &mut Mapping, known: &[Column], name: &str, kind: ColumnType) ->
         name: name.to_owned(),
         aliases: Vec::new(),
         kind,
+        code: None,
         format: String::new(),
         required: Required::Optional,
         uses: Vec::new(),

@@ -1,7 +1,9 @@
-//! The straight line: land, parse, check, write, commit, seal. One delivery from received bytes to sealed receipt.
+//! The straight line: land, unpack, parse, check, write, commit, seal. One delivery from received bytes to sealed receipt.
 //! Promise: the bytes are kept before anything is understood; each step may be run again and finds itself done;
 //! one digest makes one snapshot; a file that cannot become rows is quarantined with an alert.
 //! Never: drift does not stop a file, and nothing received is thrown away.
+
+use std::collections::BTreeMap;
 
 use bonded_connectors::{lake::Outcome, store::ledger::LedgerRow};
 use bonded_schemas::{Channel, Delivery, DeliveryState, Quarantine, Receipt};
@@ -18,9 +20,11 @@ mod land;
 pub mod parse;
 mod rows;
 mod seal;
+mod unpack;
 
 pub use check::{DriftAlert, QuarantineAlert};
 pub use rows::layout;
+use unpack::{Nesting, Packed};
 
 /// What is to be ingested.
 pub struct Source<'a> {
@@ -43,20 +47,45 @@ pub struct Ingested {
     pub receipt: Receipt,
     /// The same bytes were delivered before: no row, no snapshot, no raw object was added.
     pub duplicate: bool,
+    /// Of a container: its members, in the order of `receipt.members`.
+    pub members: Vec<Ingested>,
+}
+
+impl Ingested {
+    /// Whether it, or anything that came in it, is in quarantine.
+    pub fn has_quarantined(&self) -> bool {
+        self.receipt.state == DeliveryState::Quarantined || self.members.iter().any(Ingested::has_quarantined)
+    }
 }
 
 /// Runs the straight line. An error leaves a state from which the same call goes on.
 pub async fn ingest(house: &Lakehouse, tenant: &Tenant, source: Source<'_>) -> Result<Ingested> {
-    let landed = land::land(house, tenant, source).await?;
-    if landed.row.state == DeliveryState::Committed
-        && let Some(sealed) = &landed.row.sealed_receipt
-    {
-        let receipt = tenant.unseal("receipt", &landed.row.keyed_digest, sealed)?;
-        tenant.audit(house.clock.as_ref(), "ingest", &landed.row.delivery_id.to_string(), "duplicate").await?;
-        return Ok(Ingested { receipt, duplicate: true });
+    let origin = land::Origin {
+        file_name: source.file_name,
+        channel: source.channel,
+        as_of: source.as_of,
+        container: None,
+        provenance: BTreeMap::new(),
+    };
+    let landed = land::land(house, tenant, source.bytes, origin).await?;
+    run(house, tenant, landed, &mut Nesting::default()).await
+}
+
+/// A delivery that is safe in the raw zone, wherever it came from: shown again when it is done, taken further when not.
+async fn run(house: &Lakehouse, tenant: &Tenant, landed: Landed, nesting: &mut Nesting) -> Result<Ingested> {
+    if let Some(sealed) = &landed.row.sealed_receipt {
+        let receipt = || tenant.unseal("receipt", &landed.row.keyed_digest, sealed);
+        match landed.row.state {
+            DeliveryState::Committed => {
+                let receipt = receipt()?;
+                tenant.audit(house.clock.as_ref(), "ingest", &landed.row.delivery_id.to_string(), "duplicate").await?;
+                return Ok(Ingested { receipt, duplicate: true, members: Vec::new() });
+            }
+            DeliveryState::Unpacked => return unpack::revisit(house, tenant, &landed, receipt()?, nesting).await,
+            DeliveryState::Landed | DeliveryState::Quarantined => {}
+        }
     }
-    let receipt = process(house, tenant, &landed).await?;
-    Ok(Ingested { receipt, duplicate: false })
+    process(house, tenant, &landed, nesting).await
 }
 
 /// A delivery that is safe in the raw zone and in the ledger.
@@ -65,15 +94,20 @@ pub(crate) struct Landed {
     pub delivery: Delivery,
     pub row: LedgerRow,
     pub sha256: String,
+    /// What its first bytes say it is packed as.
+    packed: Option<Packed>,
 }
 
 /// From sealed bytes to sealed receipt; also the way of a replay.
-pub(crate) async fn process(house: &Lakehouse, tenant: &Tenant, landed: &Landed) -> Result<Receipt> {
+async fn process(house: &Lakehouse, tenant: &Tenant, landed: &Landed, nesting: &mut Nesting) -> Result<Ingested> {
+    if let Some(packed) = landed.packed {
+        return unpack::unpack(house, tenant, landed, packed, nesting).await;
+    }
     let read = rows::read(house, tenant, landed).await?;
     let outcome = match read {
         rows::Read::Quarantined { head, drift, quarantine } => {
             check::raise_quarantine(house, tenant, landed, &quarantine).await?;
-            seal::Outcome { head, drift, end: seal::End::Quarantined(quarantine) }
+            seal::Outcome { head, drift, ..seal::Outcome::quarantined(quarantine) }
         }
         rows::Read::Rows { head, binding, mut drift, summary, written } => {
             let report = head.report;
@@ -83,16 +117,17 @@ pub(crate) async fn process(house: &Lakehouse, tenant: &Tenant, landed: &Landed)
                 Outcome::Committed { snapshot_id, .. } | Outcome::AlreadyCommitted { snapshot_id } => snapshot_id,
             };
             check::raise_drift(house, tenant, landed, &head, &drift).await?;
-            seal::Outcome { head: Some(head), drift, end: seal::End::Committed { summary, snapshot_id } }
+            seal::Outcome { head: Some(head), drift, end: seal::End::Committed { summary: *summary, snapshot_id } }
         }
     };
-    seal::seal(house, tenant, landed, outcome).await
+    let receipt = seal::seal(house, tenant, landed, outcome).await?;
+    Ok(Ingested { receipt, duplicate: false, members: Vec::new() })
 }
 
 /// Runs a delivery that is in the raw zone through the rest of the line once more, under today's mappings.
 pub async fn replay(house: &Lakehouse, tenant: &Tenant, row: LedgerRow) -> Result<Receipt> {
     let landed = land::recall(house, tenant, row).await?;
-    process(house, tenant, &landed).await
+    Ok(process(house, tenant, &landed, &mut Nesting::default()).await?.receipt)
 }
 
 /// Shown with a quarantined receipt and kept in it.

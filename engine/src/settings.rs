@@ -17,6 +17,8 @@ pub struct Settings {
     pub store: StoreSettings,
     pub ingest: IngestSettings,
     pub query: QuerySettings,
+    pub attest: AttestSettings,
+    pub display: DisplaySettings,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -45,6 +47,39 @@ pub struct IngestSettings {
     pub batch_rows: usize,
     /// How many rejects a receipt lists; it counts them all.
     pub rejects_kept_max: usize,
+    pub unpack: UnpackSettings,
+}
+
+/// How far a container is opened; one that wants more is quarantined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UnpackSettings {
+    /// Unpacked bytes for each received byte, once more than 1 MiB has come out.
+    pub ratio_max: u64,
+    /// Files in a container and all that lies in it.
+    pub members_max: usize,
+    /// Archives within each other: 2 is an archive in an archive. A workbook may lie in any of them.
+    pub depth_max: usize,
+    pub member_bytes_max: u64,
+    /// Unpacked bytes of a container and all that lies in it.
+    pub total_bytes_max: u64,
+    /// What of a workbook is in memory at once: the texts of an xlsx, an xls whole.
+    pub memory_bytes_max: usize,
+}
+
+/// What may be seen on a screen.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DisplaySettings {
+    /// Importer numbers in Social Security form whole, instead of `***-**-1234`.
+    pub show_ssn: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AttestSettings {
+    /// Largest delivery that is counted again: its bytes lie in memory, and the counted columns as text beside them.
+    pub file_bytes_max: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,6 +91,8 @@ pub struct QuerySettings {
     pub rows_max: usize,
     /// 0: as many as there are cores.
     pub threads: usize,
+    /// Folder of a user's own checks (`*.sql`); none when absent.
+    pub checks_dir: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -66,19 +103,46 @@ impl Default for Settings {
             store: StoreSettings::default(),
             ingest: IngestSettings::default(),
             query: QuerySettings::default(),
+            attest: AttestSettings::default(),
+            display: DisplaySettings::default(),
         }
     }
 }
 
 impl Default for IngestSettings {
     fn default() -> Self {
-        Self { file_bytes_max: 16 << 30, record_bytes_max: 1 << 20, batch_rows: 16 << 10, rejects_kept_max: 1000 }
+        Self {
+            file_bytes_max: 16 << 30,
+            record_bytes_max: 1 << 20,
+            batch_rows: 16 << 10,
+            rejects_kept_max: 1000,
+            unpack: UnpackSettings::default(),
+        }
+    }
+}
+
+impl Default for UnpackSettings {
+    fn default() -> Self {
+        Self {
+            ratio_max: 200,
+            members_max: 1000,
+            depth_max: 2,
+            member_bytes_max: 4 << 30,
+            total_bytes_max: 16 << 30,
+            memory_bytes_max: 256 << 20,
+        }
+    }
+}
+
+impl Default for AttestSettings {
+    fn default() -> Self {
+        Self { file_bytes_max: 512 << 20 }
     }
 }
 
 impl Default for QuerySettings {
     fn default() -> Self {
-        Self { memory_bytes_max: 1 << 30, time_max: "5m".into(), rows_max: 1_000_000, threads: 0 }
+        Self { memory_bytes_max: 1 << 30, time_max: "5m".into(), rows_max: 1_000_000, threads: 0, checks_dir: None }
     }
 }
 
@@ -107,6 +171,10 @@ impl Settings {
         if settings.ingest.record_bytes_max < 1024 || settings.ingest.batch_rows == 0 || settings.query.rows_max == 0 {
             return Err(Error::setup("settings: record_bytes_max must be at least 1024, batch_rows and rows_max at least 1"));
         }
+        let unpack = &settings.ingest.unpack;
+        if unpack.ratio_max == 0 || unpack.members_max == 0 || unpack.depth_max == 0 {
+            return Err(Error::setup("settings: ingest.unpack.ratio_max, members_max and depth_max must be at least 1"));
+        }
         Ok(settings)
     }
 
@@ -115,6 +183,7 @@ impl Settings {
         Self {
             keys: KeySettings { dir: Some(PathBuf::new()), passphrase: Some(String::new()) },
             store: StoreSettings { postgres: Some(String::new()) },
+            query: QuerySettings { checks_dir: Some(PathBuf::new()), ..QuerySettings::default() },
             ..Self::default()
         }
     }
@@ -151,11 +220,14 @@ fn parse_duration(text: &str) -> Option<Duration> {
     (count > 0).then(|| Duration::from_secs(count.saturating_mul(seconds)))
 }
 
-/// `ingest_batch_rows` sets `[ingest] batch_rows`. Names that are no setting (BONDED_BENCH_MB, say) are left alone.
+/// `ingest_batch_rows` sets `[ingest] batch_rows`, `ingest_unpack_ratio_max` sets `[ingest.unpack] ratio_max`. Names that are no setting (BONDED_BENCH_MB, say) are left alone.
 fn overlay(values: &mut toml::Table, known: &toml::Table, name: &str, text: &str) {
     let parsed = |like: &toml::Value| match like {
         toml::Value::Integer(_) => {
             text.parse().map(toml::Value::Integer).unwrap_or_else(|_| toml::Value::String(text.to_owned()))
+        }
+        toml::Value::Boolean(_) => {
+            text.parse().map(toml::Value::Boolean).unwrap_or_else(|_| toml::Value::String(text.to_owned()))
         }
         _ => toml::Value::String(text.to_owned()),
     };
@@ -163,10 +235,12 @@ fn overlay(values: &mut toml::Table, known: &toml::Table, name: &str, text: &str
         match like {
             toml::Value::Table(section) => {
                 let Some(inner) = name.strip_prefix(key.as_str()).and_then(|rest| rest.strip_prefix('_')) else { continue };
-                if let Some(like) = section.get(inner) {
-                    let section = values.entry(key.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-                    if let toml::Value::Table(section) = section {
-                        section.insert(inner.to_owned(), parsed(like));
+                let was_there = values.contains_key(key);
+                let inside = values.entry(key.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+                if let toml::Value::Table(inside) = inside {
+                    overlay(inside, section, inner, text);
+                    if inside.is_empty() && !was_there {
+                        values.remove(key);
                     }
                 }
             }

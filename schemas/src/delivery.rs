@@ -53,6 +53,32 @@ pub struct Delivery {
     pub received_at: DateTime<Utc>,
     /// When CBP ran the report, as far as known; the time of receipt otherwise.
     pub as_of: DateTime<Utc>,
+    /// The archive or workbook that it came in; none when it came by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
+    /// What the sender's own papers say of it: the prompts on a workbook's sheet "Parameters". Never used to read it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub provenance: BTreeMap<String, String>,
+}
+
+/// Where in which other delivery a member lay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    pub delivery_id: DeliveryId,
+    /// Its name there, cut to 256 characters, control characters escaped.
+    pub member: String,
+}
+
+/// What a container's receipt says of one member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    pub delivery_id: DeliveryId,
+    /// Its name in this container; the delivery keeps the name under which its bytes came first.
+    pub name: String,
+    /// When the container was sealed; the ledger has the state of today.
+    pub state: DeliveryState,
+    /// Its bytes had been delivered by another way before.
+    pub duplicate: bool,
 }
 
 /// Where a delivery stands. Each state is reached once and in this order.
@@ -65,6 +91,8 @@ pub enum DeliveryState {
     Committed,
     /// It cannot become rows as it is; the bytes are kept and can be replayed.
     Quarantined,
+    /// A container: each of its members is a delivery of its own.
+    Unpacked,
 }
 
 impl DeliveryState {
@@ -73,6 +101,7 @@ impl DeliveryState {
             DeliveryState::Landed => "landed",
             DeliveryState::Committed => "committed",
             DeliveryState::Quarantined => "quarantined",
+            DeliveryState::Unpacked => "unpacked",
         }
     }
 }
@@ -85,6 +114,7 @@ impl FromStr for DeliveryState {
             "landed" => Ok(DeliveryState::Landed),
             "committed" => Ok(DeliveryState::Committed),
             "quarantined" => Ok(DeliveryState::Quarantined),
+            "unpacked" => Ok(DeliveryState::Unpacked),
             other => Err(Error::input(format!("no delivery state `{other}`"))),
         }
     }
@@ -121,6 +151,12 @@ pub enum QuarantineReason {
     RecordTooLong,
     /// Every row was rejected.
     AllRejected,
+    /// An archive or workbook behind a password.
+    Encrypted,
+    /// A container that would unpack to more than the limits allow: size, ratio, members, depth, bytes used twice.
+    Bomb,
+    /// A container that is cut, contradicts itself, or is packed by a method that is not read.
+    BrokenContainer,
 }
 
 /// A row, or a cell, that could not be read as its column says.
@@ -139,6 +175,9 @@ pub struct Reject {
     pub reason: String,
     /// `row`: the row is not in the table. `cell`: the row is, and the text lies in `_rescued`.
     pub scope: RejectScope,
+    /// What it is, if it is no row of the table at all.
+    #[serde(default)]
+    pub kind: RejectKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,12 +187,139 @@ pub enum RejectScope {
     Cell,
 }
 
+/// What a reject turned out to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RejectKind {
+    /// A row or cell of the table that cannot be read as such.
+    #[default]
+    Unreadable,
+    /// A line of totals or subtotals.
+    Total,
+    /// The header, or what stands above it, once more, as page breaks print it.
+    RepeatedHeader,
+    /// A note around the table: page number, run date, end of report.
+    Footer,
+}
+
+impl RejectKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RejectKind::Unreadable => "unreadable",
+            RejectKind::Total => "total",
+            RejectKind::RepeatedHeader => "repeated_header",
+            RejectKind::Footer => "footer",
+        }
+    }
+}
+
 /// The sum of one money column over the committed rows, to check against what was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlTotal {
     pub column: String,
     /// Decimal string, two places.
     pub sum: String,
+}
+
+/// What deserves a look though it was read: nothing was dropped or changed for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    pub rule: WarningRule,
+    /// CBP name of the column; absent when the whole file is meant.
+    pub column: Option<String>,
+    /// Cells, or data rows when the whole file is meant. Complete, unlike the examples.
+    pub count: u64,
+    /// The first few, in file order.
+    pub examples: Vec<WarningExample>,
+}
+
+/// One cell that a warning speaks of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarningExample {
+    /// 1-based physical line where the record starts.
+    pub line: u64,
+    /// Byte offset where the record starts in the received file.
+    pub byte: u64,
+    /// The original text, cut to 64 characters; empty where the column may hold personal data.
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarningRule {
+    EntryNumberCheckDigit,
+    EntryNumberShape,
+    EntryTypeUnknown,
+    CountryUnknown,
+    PortShape,
+    HtsLength,
+    TextTooLong,
+    #[serde(rename = "date_before_1990")]
+    DateBefore1990,
+    DateFarFuture,
+    /// Dates that can only be read the other way round, in a file that shows both ways.
+    DateOrderMixed,
+    /// The file writes the day first: every date in it was read so.
+    DateDayFirst,
+    MoneyNegative,
+    SheetLimit,
+}
+
+impl WarningRule {
+    pub const ALL: [WarningRule; 13] = [
+        WarningRule::EntryNumberCheckDigit,
+        WarningRule::EntryNumberShape,
+        WarningRule::EntryTypeUnknown,
+        WarningRule::CountryUnknown,
+        WarningRule::PortShape,
+        WarningRule::HtsLength,
+        WarningRule::TextTooLong,
+        WarningRule::DateBefore1990,
+        WarningRule::DateFarFuture,
+        WarningRule::DateOrderMixed,
+        WarningRule::DateDayFirst,
+        WarningRule::MoneyNegative,
+        WarningRule::SheetLimit,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WarningRule::EntryNumberCheckDigit => "entry_number_check_digit",
+            WarningRule::EntryNumberShape => "entry_number_shape",
+            WarningRule::EntryTypeUnknown => "entry_type_unknown",
+            WarningRule::CountryUnknown => "country_unknown",
+            WarningRule::PortShape => "port_shape",
+            WarningRule::HtsLength => "hts_length",
+            WarningRule::TextTooLong => "text_too_long",
+            WarningRule::DateBefore1990 => "date_before_1990",
+            WarningRule::DateFarFuture => "date_far_future",
+            WarningRule::DateOrderMixed => "date_order_mixed",
+            WarningRule::DateDayFirst => "date_day_first",
+            WarningRule::MoneyNegative => "money_negative",
+            WarningRule::SheetLimit => "sheet_limit",
+        }
+    }
+
+    /// What was seen and what became of it, for people.
+    pub fn says(self) -> &'static str {
+        match self {
+            WarningRule::EntryNumberCheckDigit => "the check digit is not that of CATAIR AE table 1; some filers count otherwise",
+            WarningRule::EntryNumberShape => "not three letters or digits and eight digits",
+            WarningRule::EntryTypeUnknown => "no entry type that we know",
+            WarningRule::CountryUnknown => "no country code that we know",
+            WarningRule::PortShape => "not the four digits of a port",
+            WarningRule::HtsLength => "not the 8 or 10 digits of a tariff number",
+            WarningRule::TextTooLong => "longer than the column is known to be",
+            WarningRule::DateBefore1990 => "a date before 1990, as a spreadsheet makes of a blank; kept as text",
+            WarningRule::DateFarFuture => "more than two years after the report was run",
+            WarningRule::DateOrderMixed => {
+                "can only be read day before month, in a file with dates that can only be month before day; kept as text"
+            }
+            WarningRule::DateDayFirst => "read day before month, for the file holds dates that can only be read so",
+            WarningRule::MoneyNegative => "a negative amount",
+            WarningRule::SheetLimit => "as many rows as a spreadsheet holds: rows may be cut off behind the last one",
+        }
+    }
 }
 
 /// What a delivery became. The last thing written for it; sealed in the ledger.
@@ -168,7 +334,7 @@ pub struct Receipt {
     pub keyed_digest: String,
     pub size_bytes: u64,
     pub raw_path: String,
-    /// Encoding, delimiter and header row, as detected.
+    /// Each detected trait of the file with its evidence: encoding, delimiter, quotes, line ends, preamble, totals, styles.
     pub dialect: BTreeMap<String, String>,
     /// Effective date of the edition the header was checked against.
     pub edition: Option<String>,
@@ -180,7 +346,13 @@ pub struct Receipt {
     pub drift: Drift,
     /// The first rejects, in file order, up to the limit in settings; the counts above are complete.
     pub rejects: Vec<Reject>,
+    /// What was read and deserves a look, by column in table order, the whole file last.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
     pub snapshot_id: Option<i64>,
     pub quarantine: Option<Quarantine>,
+    /// Of a container: what each member became, in the container's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
     pub sealed_at: DateTime<Utc>,
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, Result},
     report::Report,
+    rules::Code,
 };
 
 /// One dated version of a report's schema.
@@ -37,6 +38,9 @@ pub struct Column {
     pub aliases: Vec<String>,
     #[serde(rename = "type")]
     pub kind: ColumnType,
+    /// What kind of code the texts are: how a damaged one is mended, and which deserve a remark (`rules/codes.toml`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
     /// How CBP writes the values, for a reader of the edition.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub format: String,

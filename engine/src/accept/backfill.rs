@@ -1,16 +1,17 @@
 //! Moving kept cells out of `_rescued` into the column they now have.
-//! A cell that does not read as the column's type stays where it is.
+//! A cell that does not read as the column's type stays where it is; one that was mended on the way is noted in `_repairs`.
 
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, MapBuilder, MapFieldNames, RecordBatch, StringBuilder},
+    array::{Array, ArrayRef, AsArray, BooleanArray, ListBuilder, MapBuilder, MapFieldNames, RecordBatch, StringBuilder},
     compute::kernels::zip::zip,
+    datatypes::{DataType, Field},
 };
 use bonded_connectors::{Error, ErrorKind, Result};
 use bonded_schemas::{Column, table};
 
-use crate::ingest::parse::typed_column;
+use crate::ingest::parse::{date_order_of_row, typed_column};
 
 fn failed(error: arrow::error::ArrowError) -> Error {
     Error::new(ErrorKind::Internal, "a batch could not be filled from its kept cells").with_source(error)
@@ -23,6 +24,11 @@ pub(super) fn backfill(batch: &RecordBatch, moves: &[(String, Column)]) -> Resul
         .column_with_name(table::RESCUED)
         .ok_or_else(|| Error::new(ErrorKind::Damaged, format!("a table without {}", table::RESCUED)))?;
     let kept = Kept::read(batch.column(rescued_index))?;
+    let (repairs_index, _) = schema
+        .column_with_name(table::REPAIRS)
+        .ok_or_else(|| Error::new(ErrorKind::Damaged, format!("a table without {}", table::REPAIRS)))?;
+    let mut repairs = notes(batch.column(repairs_index))?;
+    let orders: Vec<_> = repairs.iter().map(|row| date_order_of_row(row.iter().map(String::as_str))).collect();
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
     let mut taken: Vec<(usize, &str)> = Vec::new();
     for (name, column) in moves {
@@ -34,11 +40,15 @@ pub(super) fn backfill(batch: &RecordBatch, moves: &[(String, Column)]) -> Resul
         let (index, field) = schema
             .column_with_name(&column.field())
             .ok_or_else(|| Error::new(ErrorKind::Internal, format!("column {} was not added", column.field())))?;
-        let typed = arrow::compute::cast(&typed_column(column, &texts), field.data_type()).map_err(failed)?;
+        let (typed, mends) = typed_column(column, &texts, &orders);
+        let typed = arrow::compute::cast(&typed, field.data_type()).map_err(failed)?;
         // A cell moves only where it reads as the type and nothing stands in its place yet.
         let moved: BooleanArray =
             (0..batch.num_rows()).map(|row| Some(typed.is_valid(row) && columns[index].is_null(row))).collect();
         taken.extend((0..batch.num_rows()).filter(|row| moved.value(*row)).map(|row| (row, name.as_str())));
+        for (row, mends) in mends.iter().enumerate().filter(|(row, _)| moved.value(*row)) {
+            repairs[row].extend(mends.iter().map(|mend| format!("{mend}: {name}")));
+        }
         columns[index] = zip(&moved, &typed, &columns[index]).map_err(failed)?;
     }
     if taken.is_empty() {
@@ -46,6 +56,7 @@ pub(super) fn backfill(batch: &RecordBatch, moves: &[(String, Column)]) -> Resul
     }
     taken.sort_unstable();
     columns[rescued_index] = kept.without(&taken);
+    columns[repairs_index] = list(&repairs);
     // The rebuilt map has plain field names; the writer puts the table's own ids back.
     let fields: Vec<_> = schema
         .fields()
@@ -54,6 +65,26 @@ pub(super) fn backfill(batch: &RecordBatch, moves: &[(String, Column)]) -> Resul
         .map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone()))
         .collect();
     RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), columns).map(Some).map_err(failed)
+}
+
+/// What `_repairs` says of each row.
+fn notes(column: &ArrayRef) -> Result<Vec<Vec<String>>> {
+    let damaged = || Error::new(ErrorKind::Damaged, format!("{} is not a list of text", table::REPAIRS));
+    let rows = column.as_list_opt::<i32>().ok_or_else(damaged)?;
+    let of = |row: usize| match rows.is_null(row) {
+        true => Ok(Vec::new()),
+        false => Ok(rows.value(row).as_string_opt::<i32>().ok_or_else(damaged)?.iter().flatten().map(str::to_owned).collect()),
+    };
+    (0..rows.len()).map(of).collect()
+}
+
+fn list(repairs: &[Vec<String>]) -> ArrayRef {
+    let mut builder = ListBuilder::new(StringBuilder::new()).with_field(Field::new("element", DataType::Utf8, false));
+    for row in repairs {
+        row.iter().for_each(|note| builder.values().append_value(note));
+        builder.append(!row.is_empty());
+    }
+    Arc::new(builder.finish())
 }
 
 /// The kept cells of each row, in their order.

@@ -1,20 +1,49 @@
 //! Land: the exact bytes sealed in the raw zone, their provenance beside them, a ledger row. In that order.
 //! Promise: after this step nothing is lost; the same bytes land once, under their keyed digest.
 
+use std::{
+    collections::BTreeMap,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
 use bonded_connectors::store::ledger::LedgerRow;
-use bonded_schemas::{Delivery, DeliveryId, DeliveryState};
+use bonded_schemas::{Channel, Delivery, DeliveryId, DeliveryState, delivery::Container};
+use chrono::{DateTime, Utc};
+use tokio::io::{AsyncRead, ReadBuf};
 use uuid::Uuid;
 
-use super::{Landed, Source};
+use super::{
+    Landed,
+    unpack::{MAGIC_BYTES, Packed},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     lakehouse::{Lakehouse, Tenant},
 };
 
-pub(super) async fn land(house: &Lakehouse, tenant: &Tenant, source: Source<'_>) -> Result<Landed> {
+/// What is known of a file beside its bytes.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub file_name: String,
+    pub channel: Channel,
+    pub as_of: Option<DateTime<Utc>>,
+    pub container: Option<Container>,
+    pub provenance: BTreeMap<String, String>,
+}
+
+pub(super) async fn land(
+    house: &Lakehouse,
+    tenant: &Tenant,
+    bytes: &mut (dyn AsyncRead + Send + Unpin),
+    source: Origin,
+) -> Result<Landed> {
     let received_at = house.clock.now();
     let limit = house.settings.ingest.file_bytes_max;
-    let sealed = house.raw.land(&tenant.scope, &tenant.key, &tenant.names, source.bytes, limit).await?;
+    let mut bytes = Watched { inner: bytes, first: Vec::with_capacity(MAGIC_BYTES) };
+    let sealed = house.raw.land(&tenant.scope, &tenant.key, &tenant.names, &mut bytes, limit).await?;
+    let packed = Packed::of(&bytes.first);
     let new = Delivery {
         id: DeliveryId(Uuid::now_v7()),
         channel: source.channel,
@@ -22,6 +51,8 @@ pub(super) async fn land(house: &Lakehouse, tenant: &Tenant, source: Source<'_>)
         file_name: source.file_name,
         received_at,
         as_of: source.as_of.unwrap_or(received_at),
+        container: source.container,
+        provenance: source.provenance,
     };
     let delivery = note(house, tenant, &sealed.path, new).await?;
     let row = LedgerRow {
@@ -37,14 +68,32 @@ pub(super) async fn land(house: &Lakehouse, tenant: &Tenant, source: Source<'_>)
         sealed_receipt: None,
     };
     let row = tenant.ledger.record_landed(&row).await?;
-    Ok(Landed { delivery, row, sha256: sealed.sha256 })
+    Ok(Landed { delivery, row, sha256: sealed.sha256, packed })
 }
 
 /// What `land` answered for a delivery that is in the raw zone already.
 pub(super) async fn recall(house: &Lakehouse, tenant: &Tenant, row: LedgerRow) -> Result<Landed> {
     let delivery = kept_note(house, tenant, &row.raw_path).await?;
-    let sha256 = house.raw.open(&tenant.scope, &tenant.key, &row.raw_path).await?.sha256();
-    Ok(Landed { delivery, row, sha256 })
+    let reader = house.raw.open(&tenant.scope, &tenant.key, &row.raw_path).await?;
+    let first = reader.read_range(0, reader.size_bytes().min(MAGIC_BYTES as u64)).await?;
+    Ok(Landed { delivery, row, sha256: reader.sha256(), packed: Packed::of(&first) })
+}
+
+/// Keeps the first bytes of what flows by.
+struct Watched<'a> {
+    inner: &'a mut (dyn AsyncRead + Send + Unpin),
+    first: Vec<u8>,
+}
+
+impl AsyncRead for Watched<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut *self.inner).poll_read(cx, buffer))?;
+        let missing = MAGIC_BYTES - self.first.len();
+        let read = &buffer.filled()[before..];
+        self.first.extend_from_slice(&read[..read.len().min(missing)]);
+        Poll::Ready(Ok(()))
+    }
 }
 
 /// Puts the note beside the bytes unless one is there: the first delivery of the same bytes keeps its provenance.

@@ -5,55 +5,37 @@
 
 use std::collections::BTreeMap;
 
-use bonded_schemas::{ColumnProfile, ControlTotal, DeliveryId, DriftFinding, Quarantine, QuarantineReason, Reject, Report};
+use bonded_schemas::{
+    Binding, ColumnProfile, ControlTotal, DeliveryId, DriftFinding, Quarantine, QuarantineReason, Reject, Report, Warning,
+};
 use chrono::{DateTime, Utc};
 
 mod columns;
 mod date;
+mod dialect;
+#[cfg(test)]
+mod differential;
+mod encoding;
+mod evidence;
+mod furniture;
 mod head;
+mod quotes;
 mod records;
+mod repair;
 mod rows;
+mod style;
+mod tables;
 mod tokenise;
+mod validate;
 mod value;
+mod width;
 
-pub use columns::typed_column;
+pub use columns::{date_order_of_row, typed_column};
+pub use date::{DateOrder, DateOrderEvidence};
+pub use dialect::Dialect;
+pub use encoding::Encoding;
 pub use head::{HEAD_BYTES_MAX, HEAD_COLUMNS_MAX, HEAD_RECORDS_MAX, find_head};
 pub use rows::RowReader;
-
-/// How a file's characters are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    Utf8,
-    /// UTF-8 behind a byte order mark, as Excel saves it.
-    Utf8Bom,
-    /// Bytes that are not UTF-8 were seen in the head; each such cell is read as Windows-1252.
-    Windows1252,
-}
-
-impl Encoding {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Encoding::Utf8 => "utf-8",
-            Encoding::Utf8Bom => "utf-8 with byte order mark",
-            Encoding::Windows1252 => "windows-1252",
-        }
-    }
-}
-
-/// How a file separates and quotes its cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dialect {
-    pub delimiter: u8,
-    pub quote: u8,
-    pub encoding: Encoding,
-}
-
-impl Dialect {
-    /// The delimiter's name, for people.
-    pub fn delimiter_name(&self) -> &'static str {
-        head::delimiter_name(self.delimiter)
-    }
-}
 
 /// What the first bytes of a file told: its report, its header, and where its rows begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,21 +52,26 @@ pub struct Head {
     pub report: Report,
     /// Records above the header that are not part of the table.
     pub preamble_rows: u64,
+    /// Those records as text: the first 20, at most 256 characters of each.
+    pub preamble: Vec<String>,
     /// File-wide drift: preamble, encoding, delimiter.
     pub findings: Vec<DriftFinding>,
+    /// Each trait with what it was known by.
+    evidence: BTreeMap<String, String>,
+    /// Bytes up to the body that are not UTF-8.
+    high: encoding::HighBytes,
+    /// Line ends up to the body.
+    line_ends: evidence::LineEnds,
+    /// Empty cells that rows have behind the last one, by the file's habit.
+    trailing: usize,
     /// The header ended in a carriage return at the very end of the bytes looked at: a line feed may belong to it.
     line_feed_pending: bool,
 }
 
 impl Head {
-    /// Encoding, delimiter and header row in words, for the receipt.
+    /// Each trait in words with its evidence, for the receipt. `Summary::traits` adds and corrects what only the rows tell.
     pub fn describe(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([
-            ("delimiter".to_owned(), self.dialect.delimiter_name().to_owned()),
-            ("encoding".to_owned(), self.dialect.encoding.as_str().to_owned()),
-            ("header_line".to_owned(), self.header_line.to_string()),
-            ("preamble_rows".to_owned(), self.preamble_rows.to_string()),
-        ])
+        self.evidence.clone()
     }
 }
 
@@ -144,6 +131,28 @@ pub struct Summary {
     pub profiles: Vec<ColumnProfile>,
     /// File-wide drift that only the rows could show: encoding.
     pub findings: Vec<DriftFinding>,
+    /// Traits that only the rows could show, with their evidence: line ends, totals, ragged rows, styles. Where the head
+    /// told the same trait, this is the whole file's.
+    pub traits: BTreeMap<String, String>,
+    /// What was read and deserves a look, by column in table order, the whole file last.
+    pub warnings: Vec<Warning>,
+    /// The dates are not in the order in which they were read: commit nothing of this reading, and read the file again
+    /// with `RowReader::with_date_order`. The second reading never asks for a third.
+    pub date_order_contradicted: Option<DateOrder>,
+}
+
+/// Received bytes that are read to learn the order of the file's dates before any of them is kept.
+const DATE_SAMPLE_BYTES: usize = 256 << 10;
+
+/// The order of the dates, as far as the first bytes of the file prove it; CBP's without proof.
+///
+/// It only saves a second reading: what the sample does not show, `Summary::date_order_contradicted` still tells.
+pub fn date_order(head: &Head, binding: &Binding, stamp: &Stamp, first: &[u8]) -> DateOrder {
+    let body = usize::try_from(head.body_offset).ok().and_then(|from| first.get(from..)).unwrap_or_default();
+    let mut reader = RowReader::new(head, binding.clone(), stamp, Limits { batch_rows: 1_024, ..Limits::default() });
+    // A record too long is found again, and reported, when the file is read.
+    let _ = reader.push(&body[..body.len().min(DATE_SAMPLE_BYTES)], &mut Vec::new());
+    reader.date_order()
 }
 
 fn quarantine(reason: QuarantineReason, nearest: Option<Report>, message: impl Into<String>) -> Quarantine {

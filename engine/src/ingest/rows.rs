@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Landed,
-    parse::{HEAD_BYTES_MAX, Head, HeadOutcome, Limits, RowReader, Stamp, Summary, find_head},
+    parse::{DateOrder, HEAD_BYTES_MAX, Head, HeadOutcome, Limits, RowReader, Stamp, Summary, date_order, find_head},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -23,11 +23,27 @@ const QUEUE_BATCHES: usize = 4;
 
 /// What came of the bytes.
 pub(super) enum Read {
-    Rows { head: Head, binding: Binding, drift: Drift, summary: Summary, written: Written },
+    Rows { head: Head, binding: Binding, drift: Drift, summary: Box<Summary>, written: Written },
     Quarantined { head: Option<Head>, drift: Drift, quarantine: Quarantine },
 }
 
+/// Reads the file; once more in the other date order if its own days prove late that the first was wrong.
 pub(super) async fn read(house: &Lakehouse, tenant: &Tenant, landed: &Landed) -> Result<Read> {
+    let first = read_in(house, tenant, landed, None).await?;
+    let order = match &first {
+        Read::Rows { summary, .. } => summary.date_order_contradicted,
+        Read::Quarantined { .. } => None,
+    };
+    match (first, order) {
+        (Read::Rows { head, written, .. }, Some(order)) => {
+            tenant.tables.discard(head.report.table(), written).await?;
+            read_in(house, tenant, landed, Some(order)).await
+        }
+        (read, _) => Ok(read),
+    }
+}
+
+async fn read_in(house: &Lakehouse, tenant: &Tenant, landed: &Landed, order: Option<DateOrder>) -> Result<Read> {
     let mut source = house.raw.open(&tenant.scope, &tenant.key, &landed.row.raw_path).await?;
     let mut mappings = Vec::with_capacity(Report::ALL.len());
     for report in Report::ALL {
@@ -61,10 +77,13 @@ pub(super) async fn read(house: &Lakehouse, tenant: &Tenant, landed: &Landed) ->
         ..Limits::default()
     };
     let stamp = Stamp { delivery_id: landed.delivery.id, as_of: landed.delivery.as_of };
-    let reader = RowReader::new(&head, binding.clone(), &stamp, limits);
+    let order = order.unwrap_or_else(|| date_order(&head, &binding, &stamp, &first));
+    let reader = RowReader::new(&head, binding.clone(), &stamp, limits).with_date_order(order);
     let (parsed, written) = stream(source, first, head.body_offset, reader, writer).await?;
     match parsed {
-        Ok(summary) if summary.rows_committed == written.rows => Ok(Read::Rows { head, binding, drift: found, summary, written }),
+        Ok(summary) if summary.rows_committed == written.rows => {
+            Ok(Read::Rows { head, binding, drift: found, summary: Box::new(summary), written })
+        }
         Ok(summary) => {
             let rows = written.rows;
             tenant.tables.discard(head.report.table(), written).await?;

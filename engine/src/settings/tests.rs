@@ -26,11 +26,21 @@ fn unknown_keys_wrong_types_and_impossible_values_are_refused_by_name() {
         ("", vec![("BONDED_INGEST_BATCH_ROWS", "many")], "batch_rows"),
         ("[query]\ntime_max = \"soon\"", vec![], "time_max"),
         ("[ingest]\nbatch_rows = 0", vec![], "batch_rows"),
+        ("[ingest.unpack]\nratio = 5", vec![], "ratio"),
+        ("[ingest.unpack]\ndepth_max = 0", vec![], "depth_max"),
     ] {
         let error = load(toml, &environment).expect_err(toml);
         assert_eq!(error.kind(), crate::error::ErrorKind::Setup);
         assert!(error.to_string().contains(named) || named == "batch_rows", "{error}");
     }
+}
+
+#[test]
+fn the_environment_reaches_a_group_within_a_group() {
+    let environment = [("BONDED_INGEST_UNPACK_RATIO_MAX", "7"), ("BONDED_INGEST_UNPACK_NOTHING", "1")];
+    let settings = load("[ingest.unpack]\ndepth_max = 1\n", &environment).expect("well formed");
+    let unpack = UnpackSettings { ratio_max: 7, depth_max: 1, ..UnpackSettings::default() };
+    assert_eq!(settings.ingest.unpack, unpack);
 }
 
 #[test]

@@ -11,30 +11,56 @@ use arrow::{
     },
     datatypes::{DataType, Field, SchemaRef},
 };
-use bonded_schemas::{Column, ColumnType, entry_number, table};
+use bonded_schemas::{Column, ColumnType, WarningRule, table};
 
 use super::{
     Stamp,
-    date::date,
-    value::{integer, meant, money, quantity},
+    date::{BEFORE_1990, DateOrder, DateOrderEvidence, date, order_shown},
+    repair::{Form, Mends, plain},
+    validate::FUTURE_DAYS_MAX,
+    value::{Parsed, integer, lost_invisible, meant, money, quantity},
 };
 
 /// What became of one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kept {
     AsIs,
-    /// Typed after a mend, named for `_repairs`.
-    Mended(&'static str),
+    Noted(Note),
+}
+
+/// What there is to tell of a cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Note {
+    /// For `_repairs`.
+    pub mends: Mends,
+    /// Read, and still worth a look.
+    pub doubt: Option<WarningRule>,
     /// Not of its type: null here, with the reason.
-    Failed(&'static str),
+    pub failed: Option<&'static str>,
+}
+
+impl Kept {
+    #[inline]
+    fn noted(mends: Mends, doubt: Option<WarningRule>) -> Self {
+        if mends == Mends::NONE && doubt.is_none() { Kept::AsIs } else { Kept::Noted(Note { mends, doubt, failed: None }) }
+    }
+
+    fn with(self, mend: Mends) -> Self {
+        let note = match self {
+            Kept::AsIs => Note::default(),
+            Kept::Noted(note) => note,
+        };
+        // What was done to a text that was of no use is not told: the text is kept as it came.
+        let mends = if note.failed.is_some() { note.mends } else { note.mends | mend };
+        Kept::Noted(Note { mends, ..note })
+    }
 }
 
 /// The builder of one column.
 enum Cells {
     Text {
         builder: StringBuilder,
-
-        entry_number: bool,
+        form: Form,
     },
     Integer(Int32Builder),
     Money {
@@ -42,7 +68,11 @@ enum Cells {
         sum: i128,
     },
     Quantity(Decimal128Builder),
-    Date(Date32Builder),
+    Date {
+        builder: Date32Builder,
+        days_max: i32,
+        evidence: DateOrderEvidence,
+    },
     /// The file has no such column.
     Absent(DataType),
 }
@@ -54,72 +84,110 @@ impl Cells {
         }
         let decimal = || Decimal128Builder::with_capacity(rows).with_data_type(column.kind.arrow());
         match column.kind {
-            ColumnType::Text(_) => {
-                Cells::Text { builder: StringBuilder::with_capacity(rows, rows * 8), entry_number: is_entry_number(column) }
-            }
+            ColumnType::Text(_) => Cells::Text { builder: StringBuilder::with_capacity(rows, rows * 8), form: Form::of(column) },
             ColumnType::Integer => Cells::Integer(Int32Builder::with_capacity(rows)),
             ColumnType::Money => Cells::Money { builder: decimal(), sum: 0 },
             ColumnType::Quantity => Cells::Quantity(decimal()),
-            ColumnType::Date => Cells::Date(Date32Builder::with_capacity(rows)),
+            ColumnType::Date => {
+                let builder = Date32Builder::with_capacity(rows);
+                Cells::Date { builder, days_max: i32::MAX, evidence: DateOrderEvidence::default() }
+            }
         }
+    }
+
+    /// `text` as the file has it, without quotes.
+    #[inline]
+    fn append(&mut self, text: &str) -> Kept {
+        let meant = meant(text);
+        if meant.len() == text.len() { self.append_meant(meant) } else { self.append_trimmed(text, meant) }
+    }
+
+    /// Out of line, so that a cell without blanks around it pays nothing for the look at them.
+    #[inline(never)]
+    fn append_trimmed(&mut self, text: &str, meant: &str) -> Kept {
+        let kept = self.append_meant(meant);
+        if lost_invisible(text, meant) { kept.with(Mends::INVISIBLE) } else { kept }
     }
 
     /// `text` is what the cell means: trimmed and unwrapped.
     #[inline]
-    fn append(&mut self, text: &str) -> Kept {
+    fn append_meant(&mut self, text: &str) -> Kept {
         if text.is_empty() {
             self.append_null();
             return Kept::AsIs;
         }
+        // Nearly all text, and most cells are text.
+        if let Cells::Text { builder, form } = self
+            && form.fits(text)
+        {
+            builder.append_value(text);
+            return Kept::AsIs;
+        }
+        match self.typed(text) {
+            Ok(kept) => kept,
+            Err(reason) => self.append_unusual(text, reason),
+        }
+    }
+
+    /// Appends one value, or nothing and the reason.
+    #[inline]
+    fn typed(&mut self, text: &str) -> Parsed<Kept> {
         let bytes = text.as_bytes();
-        let failure = match self {
-            Cells::Text { builder, entry_number } => {
-                // Brokers print `XXX-NNNNNNN-C`; ACE exports no dashes (ace_columns.json), and the reports must join.
-                if *entry_number && entry_number::is_dashed(text) {
-                    builder.append_value(text.replace('-', ""));
-                    return Kept::Mended("dashes removed");
-                }
-                builder.append_value(text);
-                return Kept::AsIs;
+        match self {
+            Cells::Text { builder, form } => {
+                let mended = form.mend(text)?;
+                builder.append_value(&mended.text);
+                Ok(Kept::noted(mended.mends, mended.doubt))
             }
-            Cells::Integer(builder) => match integer(bytes) {
-                Ok(value) => {
-                    builder.append_value(value);
-                    return Kept::AsIs;
+            Cells::Integer(builder) => {
+                builder.append_value(integer(bytes)?);
+                Ok(Kept::AsIs)
+            }
+            Cells::Money { builder, sum } => {
+                let cents = money(bytes)?;
+                builder.append_value(cents);
+                *sum += cents;
+                Ok(Kept::noted(Mends::NONE, (cents < 0).then_some(WarningRule::MoneyNegative)))
+            }
+            Cells::Quantity(builder) => {
+                builder.append_value(quantity(bytes)?);
+                Ok(Kept::AsIs)
+            }
+            Cells::Date { builder, days_max, evidence } => {
+                let date = date(bytes, evidence.read_as)?;
+                builder.append_value(date.days);
+                let decisive = u64::from(date.is_decisive);
+                match evidence.read_as {
+                    DateOrder::MonthFirst => evidence.month_first += decisive,
+                    DateOrder::DayFirst => evidence.day_first += decisive,
                 }
-                Err(reason) => reason,
-            },
-            Cells::Money { builder, sum } => match money(bytes) {
-                Ok(cents) => {
-                    builder.append_value(cents);
-                    *sum += cents;
-                    return Kept::AsIs;
-                }
-                Err(reason) => reason,
-            },
-            Cells::Quantity(builder) => match quantity(bytes) {
-                Ok(value) => {
-                    builder.append_value(value);
-                    return Kept::AsIs;
-                }
-                Err(reason) => reason,
-            },
-            Cells::Date(builder) => match date(bytes) {
-                Ok(date) => {
-                    builder.append_value(date.days);
-                    return match (date.time_dropped, date.century_added) {
-                        (false, false) => Kept::AsIs,
-                        (true, false) => Kept::Mended("time dropped"),
-                        (false, true) => Kept::Mended("century added"),
-                        (true, true) => Kept::Mended("time dropped, century added"),
-                    };
-                }
-                Err(reason) => reason,
-            },
-            Cells::Absent(_) => "no such column in this file",
-        };
+                Ok(Kept::noted(date.mends, (date.days > *days_max).then_some(WarningRule::DateFarFuture)))
+            }
+            Cells::Absent(_) => Err("no such column in this file"),
+        }
+    }
+
+    /// A cell that fails its type as it stands: once more in ASCII, if it only looks like it; null otherwise.
+    #[cold]
+    fn append_unusual(&mut self, text: &str, reason: &'static str) -> Kept {
+        if !matches!(self, Cells::Text { .. })
+            && let Some((plain, mends)) = plain(text)
+            && let Ok(kept) = self.typed(&plain)
+        {
+            return kept.with(mends);
+        }
         self.append_null();
-        Kept::Failed(failure)
+        let doubt = match self {
+            Cells::Date { .. } if reason == BEFORE_1990 => Some(WarningRule::DateBefore1990),
+            Cells::Date { evidence, .. } => {
+                let shown = order_shown(text.as_bytes());
+                evidence.month_first += u64::from(shown == Some(DateOrder::MonthFirst));
+                evidence.day_first += u64::from(shown == Some(DateOrder::DayFirst));
+                shown.map(|_| WarningRule::DateOrderMixed)
+            }
+            _ => None,
+        };
+        Kept::Noted(Note { mends: Mends::NONE, doubt, failed: Some(reason) })
     }
 
     fn append_null(&mut self) {
@@ -127,7 +195,7 @@ impl Cells {
             Cells::Text { builder, .. } => builder.append_null(),
             Cells::Integer(builder) => builder.append_null(),
             Cells::Money { builder, .. } | Cells::Quantity(builder) => builder.append_null(),
-            Cells::Date(builder) => builder.append_null(),
+            Cells::Date { builder, .. } => builder.append_null(),
             Cells::Absent(_) => {}
         }
     }
@@ -146,7 +214,7 @@ impl Cells {
                 *builder = Decimal128Builder::with_capacity(rows).with_data_type(array.data_type().clone());
                 Arc::new(array)
             }
-            Cells::Date(builder) => Arc::new(std::mem::replace(builder, Date32Builder::with_capacity(rows)).finish()),
+            Cells::Date { builder, .. } => Arc::new(std::mem::replace(builder, Date32Builder::with_capacity(rows)).finish()),
             Cells::Absent(kind) => new_null_array(kind, rows),
         }
     }
@@ -182,7 +250,14 @@ pub(super) struct Columns {
 impl Columns {
     /// `present` tells which of the columns the file has.
     pub fn new(columns: &[Column], present: &[bool], stamp: &Stamp, capacity: usize) -> Self {
-        let cells = columns.iter().zip(present).map(|(column, present)| Cells::new(column, *present, capacity)).collect();
+        let mut cells: Vec<_> =
+            columns.iter().zip(present).map(|(column, present)| Cells::new(column, *present, capacity)).collect();
+        let run_on = i32::try_from(stamp.as_of.timestamp().div_euclid(86_400)).unwrap_or(i32::MAX);
+        for cells in &mut cells {
+            if let Cells::Date { days_max, .. } = cells {
+                *days_max = run_on.saturating_add(FUTURE_DAYS_MAX);
+            }
+        }
         let names = MapFieldNames { entry: "key_value".to_owned(), key: "key".to_owned(), value: "value".to_owned() };
         Self {
             schema: Arc::new(table::schema(columns)),
@@ -196,6 +271,28 @@ impl Columns {
             as_of_micros: stamp.as_of.timestamp_micros(),
             capacity,
         }
+    }
+
+    /// Before the first row.
+    pub fn read_dates(&mut self, order: DateOrder) {
+        for cells in &mut self.cells {
+            if let Cells::Date { evidence, .. } = cells {
+                evidence.read_as = order;
+            }
+        }
+    }
+
+    /// What all date columns of the file show together; `None` without one.
+    pub fn date_order(&self) -> Option<DateOrderEvidence> {
+        let shown = self.cells.iter().filter_map(|cells| match cells {
+            Cells::Date { evidence, .. } => Some(*evidence),
+            _ => None,
+        });
+        shown.reduce(|a, b| DateOrderEvidence {
+            read_as: a.read_as,
+            month_first: a.month_first + b.month_first,
+            day_first: a.day_first + b.day_first,
+        })
     }
 
     pub fn schema(&self) -> &SchemaRef {
@@ -260,17 +357,31 @@ impl Columns {
     }
 }
 
+/// Texts kept in `_rescued`, typed as a file's cells (null where one does not read as the column's type), and the notes that
+/// each then needs in `_repairs`. `orders` tells for each how its file writes dates.
+pub fn typed_column(column: &Column, texts: &[Option<&str>], orders: &[DateOrder]) -> (ArrayRef, Vec<Vec<&'static str>>) {
+    let mut cells = Cells::new(column, true, texts.len());
+    let notes = texts.iter().zip(orders).map(|(text, order)| {
+        if let Cells::Date { evidence, .. } = &mut cells {
+            evidence.read_as = *order;
+        }
+        match text.map(|text| cells.append(text)) {
+            None => cells.append_null(),
+            Some(Kept::Noted(note)) => return note.mends.notes().collect(),
+            Some(Kept::AsIs) => {}
+        }
+        Vec::new()
+    });
+    let notes = notes.collect();
+    (cells.finish(texts.len()), notes)
+}
+
+/// How the file of a row writes dates, by the row's own `_repairs`; CBP's way where they do not say.
+pub fn date_order_of_row<'a>(repairs: impl IntoIterator<Item = &'a str>) -> DateOrder {
+    let day_first =
+        |note: &str| Mends::DAY_FIRST.notes().any(|mend| note.strip_prefix(mend).is_some_and(|rest| rest.starts_with(':')));
+    if repairs.into_iter().any(day_first) { DateOrder::DayFirst } else { DateOrder::MonthFirst }
+}
+
 #[cfg(test)]
 mod tests;
-
-/// Texts kept in `_rescued`, typed as a file's cells are; null where one does not read as the column's type.
-pub fn typed_column(column: &Column, texts: &[Option<&str>]) -> ArrayRef {
-    let mut cells = Cells::new(column, true, texts.len());
-    for text in texts {
-        match text {
-            Some(text) => drop(cells.append(meant(text))),
-            None => cells.append_null(),
-        }
-    }
-    cells.finish(texts.len())
-}

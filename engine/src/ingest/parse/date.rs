@@ -1,24 +1,69 @@
 //! Dates as CBP and spreadsheets write them, to days since 1970-01-01.
 //! Promise: a date is read exactly, or refused with a reason; what was left out (a time) or added (a century) is told.
-//! Never: no locale; month comes before day wherever slashes are, as in all ACE exports.
+//! Never: no locale; month comes before day wherever slashes are, as in all ACE exports, unless the file proves otherwise.
 
-use super::value::{Parsed, trim};
+use super::{
+    repair::Mends,
+    value::{Parsed, trim},
+};
+
+/// Which of the first two numbers of `03/04/2025` is the month. One file is read one way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DateOrder {
+    /// CBP's.
+    #[default]
+    MonthFirst,
+    /// What a spreadsheet in most other countries writes.
+    DayFirst,
+}
+
+/// What the dates of a file show of their order: those that exist one way only. The same for both ways of reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DateOrderEvidence {
+    pub read_as: DateOrder,
+    pub month_first: u64,
+    pub day_first: u64,
+}
+
+impl DateOrderEvidence {
+    /// Day first only when a date shows it and none shows the contrary: without proof, CBP's order stands.
+    pub fn order(&self) -> DateOrder {
+        if self.day_first > 0 && self.month_first == 0 { DateOrder::DayFirst } else { DateOrder::MonthFirst }
+    }
+
+    /// The order in which the file must be read again, if it was read in the other one.
+    pub fn contradicted(&self) -> Option<DateOrder> {
+        (self.order() != self.read_as).then(|| self.order())
+    }
+
+    /// For the receipt.
+    pub fn describe(&self) -> String {
+        match (self.read_as, self.month_first, self.day_first) {
+            (DateOrder::DayFirst, ..) => format!("day before month, as {} dates show", self.day_first),
+            (DateOrder::MonthFirst, 0, 0) => "month before day, as CBP writes; no date shows it".to_owned(),
+            (DateOrder::MonthFirst, month_first, 0) => format!("month before day, as {month_first} dates show"),
+            (DateOrder::MonthFirst, month_first, day_first) => {
+                format!("month before day, as {month_first} dates show; {day_first} show the contrary")
+            }
+        }
+    }
+}
 
 /// A date, and what had to be mended to read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Date {
     /// Since 1970-01-01, as Arrow's `Date32`.
     pub days: i32,
-    /// A time other than midnight stood behind it.
-    pub time_dropped: bool,
-    /// The year had two digits.
-    pub century_added: bool,
+    /// Time dropped, century added, day read first.
+    pub mends: Mends,
+    /// The text is no date when month and day change places.
+    pub is_decisive: bool,
 }
 
 const NOT_A_DATE: &str = "not a date; use MM/DD/YYYY or YYYY-MM-DD";
 const NO_SUCH_DAY: &str = "no such day in the calendar";
 /// Spreadsheets turn blanks into dates near 1900 (ace-reports.md 3.3: blank + 80 days shows as 1900-03-20).
-const BEFORE_1990: &str = "a date before 1990 cannot be an ACE date; a blank counted as a number looks like this";
+pub(super) const BEFORE_1990: &str = "a date before 1990 cannot be an ACE date; a blank counted as a number looks like this";
 const YEAR_MIN: u32 = 1990;
 /// Excel's day numbers that could be meant as a date: 1954 to 2119. Older ones then fail as before 1990.
 const SERIAL_MIN: i32 = 20_000;
@@ -28,26 +73,39 @@ const SERIAL_OF_EPOCH: i32 = 25_569;
 
 /// Reads a trimmed cell.
 #[inline]
-pub(super) fn date(text: &[u8]) -> Parsed<Date> {
+pub(super) fn date(text: &[u8], order: DateOrder) -> Parsed<Date> {
     // The two plain forms, ten bytes long, are nearly all there is.
     if let [a, b, c, d, e, f, g, h, i, j] = *text {
         let (slashes, dashes) = (c == b'/' && f == b'/', e == b'-' && h == b'-');
-        if slashes && let (Some(month), Some(day), Some(year)) = (two(a, b), two(d, e), four([g, h, i, j])) {
-            return civil(year, month, day).map(whole);
+        if slashes && let (Some(first), Some(second), Some(year)) = (two(a, b), two(d, e), four([g, h, i, j])) {
+            return slashed(year, first, second, order);
         }
         if dashes && let (Some(year), Some(month), Some(day)) = (four([a, b, c, d]), two(f, g), two(i, j)) {
-            return civil(year, month, day).map(whole);
+            return Ok(Date { days: civil(year, month, day)?, mends: Mends::NONE, is_decisive: false });
         }
     }
-    general(text)
+    general(text, order)
 }
 
-fn whole(days: i32) -> Date {
-    Date { days, time_dropped: false, century_added: false }
+/// The only order in which the text is a date, if there is only one.
+#[cold]
+pub(super) fn order_shown(text: &[u8]) -> Option<DateOrder> {
+    let decisive = |order| date(text, order).is_ok_and(|date| date.is_decisive).then_some(order);
+    decisive(DateOrder::MonthFirst).or_else(|| decisive(DateOrder::DayFirst))
+}
+
+#[inline]
+fn slashed(year: u32, first: u32, second: u32, order: DateOrder) -> Parsed<Date> {
+    let (month, day, mends) = match order {
+        DateOrder::MonthFirst => (first, second, Mends::NONE),
+        DateOrder::DayFirst => (second, first, Mends::DAY_FIRST),
+    };
+    // Every month has twelve days, so only a day above twelve cannot be a month.
+    Ok(Date { days: civil(year, month, day)?, mends, is_decisive: day > 12 })
 }
 
 #[cold]
-fn general(text: &[u8]) -> Parsed<Date> {
+fn general(text: &[u8], order: DateOrder) -> Parsed<Date> {
     if text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
         return serial(text);
     }
@@ -59,15 +117,23 @@ fn general(text: &[u8]) -> Parsed<Date> {
     let (second, second_length, rest) = number(rest).ok_or(NOT_A_DATE)?;
     let rest = rest.strip_prefix(std::slice::from_ref(separator)).ok_or(NOT_A_DATE)?;
     let (third, third_length, rest) = number(rest).ok_or(NOT_A_DATE)?;
-    let (year, month, day, century_added) = match (separator, first_length, second_length, third_length) {
-        (b'/', 1..=2, 1..=2, 4) => (third, first, second, false),
+    let time = match rest {
+        [] => Mends::NONE,
+        rest if midnight(rest).ok_or("a date with something behind it that is not a time")? => Mends::NONE,
+        _ => Mends::TIME,
+    };
+    let date = match (separator, first_length, second_length, third_length) {
+        (b'/', 1..=2, 1..=2, 4) => slashed(third, first, second, order)?,
         // Web Intelligence may write M/d/yy. No ACE date is before 1990, so two digits name one year only.
-        (b'/', 1..=2, 1..=2, 2) => (if third < YEAR_MIN % 100 { 2000 + third } else { 1900 + third }, first, second, true),
-        (b'-', 4, 1..=2, 1..=2) => (first, second, third, false),
+        (b'/', 1..=2, 1..=2, 2) => {
+            let year = if third < YEAR_MIN % 100 { 2000 + third } else { 1900 + third };
+            let date = slashed(year, first, second, order)?;
+            Date { mends: date.mends | Mends::CENTURY, ..date }
+        }
+        (b'-', 4, 1..=2, 1..=2) => Date { days: civil(first, second, third)?, mends: Mends::NONE, is_decisive: false },
         _ => return Err(NOT_A_DATE),
     };
-    let time_dropped = !rest.is_empty() && !midnight(rest).ok_or("a date with something behind it that is not a time")?;
-    Ok(Date { days: civil(year, month, day)?, time_dropped, century_added })
+    Ok(Date { mends: date.mends | time, ..date })
 }
 
 /// Excel's day number; a fraction is the time of day.
@@ -86,7 +152,8 @@ fn serial(text: &[u8]) -> Parsed<Date> {
     if days < days_from_civil(YEAR_MIN, 1, 1) {
         return Err(BEFORE_1990);
     }
-    Ok(Date { days, time_dropped: fraction.iter().any(|byte| *byte != b'0'), century_added: false })
+    let mends = if fraction.iter().any(|byte| *byte != b'0') { Mends::TIME } else { Mends::NONE };
+    Ok(Date { days, mends, is_decisive: false })
 }
 
 /// Whether the time behind a date is midnight; `None` if it is no time.

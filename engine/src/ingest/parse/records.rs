@@ -5,7 +5,11 @@
 
 use memchr::{memchr, memchr2};
 
-use super::tokenise::{Cell, Scan, State, Tokeniser};
+use super::{
+    encoding::received_bytes,
+    evidence::LineEnds,
+    tokenise::{Cell, Scan, State, Tokeniser},
+};
 
 /// Quotes that never close, after which the lines behind are read again; a bound on the work, not on the data.
 const LOST_QUOTES_MAX: u32 = 64;
@@ -33,6 +37,20 @@ pub(super) struct TooLong {
     pub offset: u64,
 }
 
+/// Where the records begin.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beginning {
+    /// Byte offset in the received file.
+    pub offset: u64,
+    pub line: u64,
+    /// A carriage return ended what stands before: a line feed at the start belongs to it.
+    pub after_return: bool,
+    /// The bytes are UTF-8 made from UTF-16: places are counted in the received bytes.
+    pub wide: bool,
+    /// Line ends counted before.
+    pub line_ends: LineEnds,
+}
+
 /// The push side: takes chunks, hands out records with their places.
 pub(super) struct Records {
     tokeniser: Tokeniser,
@@ -45,15 +63,34 @@ pub(super) struct Records {
     /// Byte offset of the next record (of the carried one while there is one).
     offset: u64,
     line: u64,
+    wide: bool,
+    line_ends: LineEnds,
     cells: Vec<Cell>,
 }
 
 impl Records {
-    pub fn new(tokeniser: Tokeniser, record_bytes_max: usize, offset: u64, line: u64, after_return: bool) -> Self {
+    pub fn new(tokeniser: Tokeniser, record_bytes_max: usize, from: Beginning) -> Self {
         // Cell positions are 32 bits wide.
         let record_bytes_max = record_bytes_max.min(1 << 30);
         let (carry, cells) = (Vec::new(), Vec::new());
-        Self { tokeniser, record_bytes_max, carry, state: State::CellStart, after_return, offset, line, cells }
+        let Beginning { offset, line, after_return, wide, line_ends } = from;
+        let state = State::CellStart;
+        Self { tokeniser, record_bytes_max, carry, state, after_return, offset, line, wide, line_ends, cells }
+    }
+
+    /// How the lines ended so far.
+    pub fn line_ends(&self) -> LineEnds {
+        self.line_ends
+    }
+
+    /// A record has ended in the last byte of `passed`.
+    #[inline]
+    fn pass(&mut self, passed: &[u8], lines: u64) {
+        let line_end = passed[passed.len() - 1];
+        self.line_ends.record(line_end);
+        self.after_return = line_end == b'\r';
+        self.offset += if self.wide { received_bytes(passed) } else { passed.len() as u64 };
+        self.line += lines + 1;
     }
 
     /// Hands each record that `chunk` completes to `each`, in order.
@@ -87,11 +124,9 @@ impl Records {
             self.cells.retain(|cell| cell.start as usize <= end);
             self.cells.iter_mut().for_each(|cell| cell.end = cell.end.min(end as u32));
             self.hand_out(&carry[..end], unterminated, &mut each);
-            let Some(&line_end) = carry.get(end) else { return };
+            let Some(passed) = carry.get(..=end) else { return };
             lost_quotes += 1;
-            self.after_return = line_end == b'\r';
-            self.offset += end as u64 + 1;
-            self.line += 1;
+            self.pass(passed, 0);
             self.whole_records(&carry[end + 1..], &mut each).expect("a part of a record within the limit is within it");
         }
     }
@@ -135,9 +170,7 @@ impl Records {
                 unterminated: false,
                 has_nul: chunk_has_nul && memchr(0, bytes).is_some(),
             });
-            self.after_return = rest[end] == b'\r';
-            self.offset += end as u64 + 1;
-            self.line += lines + 1;
+            self.pass(&rest[..=end], lines);
             at += end + 1;
         }
     }
@@ -148,11 +181,14 @@ impl Records {
         let mut at = from;
         while let Some(&byte) = chunk.get(at) {
             match byte {
-                b'\n' if self.after_return => self.after_return = false,
-                b'\n' => self.line += 1,
-                b'\r' => {
+                b'\n' if self.after_return => {
+                    self.line_ends.pair();
+                    self.after_return = false;
+                }
+                line_end @ (b'\n' | b'\r') => {
+                    self.line_ends.blank(line_end);
                     self.line += 1;
-                    self.after_return = true;
+                    self.after_return = line_end == b'\r';
                 }
                 _ => {
                     self.after_return = false;
@@ -161,7 +197,8 @@ impl Records {
             }
             at += 1;
         }
-        self.offset += (at - from) as u64;
+        // Line ends only: each is one unit of UTF-16.
+        self.offset += if self.wide { 2 } else { 1 } * (at - from) as u64;
         at
     }
 
@@ -182,9 +219,7 @@ impl Records {
             unreachable!("both scanners agree on where a record ends");
         };
         self.hand_out(&carry[..end], false, each);
-        self.after_return = line_end == b'\r';
-        self.offset += carry.len() as u64;
-        self.line += lines + 1;
+        self.pass(&carry, lines);
         carry.clear();
         self.carry = carry;
         self.state = State::CellStart;

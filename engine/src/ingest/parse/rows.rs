@@ -7,15 +7,24 @@ use std::fmt;
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use bonded_schemas::{
     Binding, Bound, Column, ColumnProfile, ColumnType, ControlTotal, DriftFinding, Quarantine, QuarantineReason, Reject, Report,
-    Required, delivery::RejectScope,
+    Required, WarningRule,
+    delivery::{RejectKind, RejectScope},
 };
 
 use super::{
     Encoding, Head, Limits, Stamp, Summary,
-    columns::{Columns, Kept, Place, is_entry_number},
-    date, quarantine,
-    records::{Record, Records, TooLong},
+    columns::{Columns, Kept, Note, Place, is_entry_number},
+    date::{DateOrder, date},
+    encoding::Transcoder,
+    evidence::Evidence,
+    furniture::{self, Furniture},
+    quarantine, quotes,
+    records::{Beginning, Record, Records, TooLong},
+    repair::{Mends, plain},
+    style::Styles,
+    tables::OtherTable,
     tokenise::{Cell, Tokeniser},
+    validate::{Warnings, sheet_limit},
     value::{EMPTY_GRAIN, decode, entry_number_fault, excerpt, integer, meant, money, quantity, windows_1252},
 };
 
@@ -26,6 +35,9 @@ const PROFILE_STEP: u64 = 64;
 /// Reads the rows of one file, chunk by chunk, from `Head::body_offset` on.
 pub struct RowReader {
     records: Records,
+    /// Of a file in UTF-16, and the text it made of the chunk in hand.
+    transcoder: Option<Transcoder>,
+    transcoded: Vec<u8>,
     rows: Rows,
     /// Set when the file was given up: nothing is read after that.
     given_up: Option<Quarantine>,
@@ -34,9 +46,34 @@ pub struct RowReader {
 impl RowReader {
     /// `binding` has one entry per cell of `head.header`.
     pub fn new(head: &Head, binding: Binding, stamp: &Stamp, limits: Limits) -> Self {
-        let tokeniser = Tokeniser::new(head.dialect.delimiter, head.dialect.quote);
-        let records = Records::new(tokeniser, limits.record_bytes_max, head.body_offset, head.body_line, head.line_feed_pending);
-        Self { records, rows: Rows::new(head, tokeniser, binding, stamp, limits), given_up: None }
+        let tokeniser = head.dialect.tokeniser();
+        let from = Beginning {
+            offset: head.body_offset,
+            line: head.body_line,
+            after_return: head.line_feed_pending,
+            wide: head.dialect.encoding.is_wide(),
+            line_ends: head.line_ends,
+        };
+        Self {
+            records: Records::new(tokeniser, limits.record_bytes_max, from),
+            transcoder: Transcoder::new(head.dialect.encoding),
+            transcoded: Vec::new(),
+            rows: Rows::new(head, tokeniser, binding, stamp, limits),
+            given_up: None,
+        }
+    }
+
+    /// Reads `03/04/2025` in this order instead of CBP's. To be called before the first `push`, with what
+    /// `parse::date_order` found or what `Summary::date_order_contradicted` asks for.
+    pub fn with_date_order(mut self, order: DateOrder) -> Self {
+        self.rows.date_order = order;
+        self.rows.columns.read_dates(order);
+        self
+    }
+
+    /// The order that the dates read so far show.
+    pub(super) fn date_order(&self) -> DateOrder {
+        self.rows.columns.date_order().unwrap_or_default().order()
     }
 
     /// Schema of the batches: `table::schema` of the binding's columns.
@@ -52,6 +89,14 @@ impl RowReader {
         if let Some(quarantine) = &self.given_up {
             return Err(quarantine.clone());
         }
+        let chunk = match &mut self.transcoder {
+            None => chunk,
+            Some(transcoder) => {
+                self.transcoded.clear();
+                transcoder.push(chunk, &mut self.transcoded);
+                &self.transcoded
+            }
+        };
         let rows = &mut self.rows;
         self.records.push(chunk, |record| rows.record(&record, out)).map_err(|too_long| {
             let quarantine = self.rows.too_long(too_long);
@@ -68,8 +113,16 @@ impl RowReader {
         if let Some(quarantine) = self.given_up {
             return Err(quarantine);
         }
+        let mut replaced = 0;
+        if let Some(mut transcoder) = self.transcoder {
+            self.transcoded.clear();
+            transcoder.finish(&mut self.transcoded);
+            replaced = transcoder.replaced;
+            let rows = &mut self.rows;
+            self.records.push(&self.transcoded, |record| rows.record(&record, out)).map_err(|at| self.rows.too_long(at))?;
+        }
         self.records.finish(|record| self.rows.record(&record, out));
-        self.rows.finish(out)
+        self.rows.finish(&self.records, replaced, out)
     }
 }
 
@@ -111,9 +164,19 @@ struct Rows {
     /// Text gathered in the batch in the making.
     batch_bytes: usize,
     scratch: Scratch,
-    /// The file is known to hold Windows-1252, so one more such cell is no news.
-    encoding_told: bool,
+    /// As the head told it: one more cell of it is no news.
+    encoding: Encoding,
     cells_windows_1252: u64,
+    date_order: DateOrder,
+    warnings: Warnings,
+    /// The header and what stands over it.
+    rows_above: u64,
+    furniture: Furniture,
+    /// Empty cells behind the last one, by the file's habit.
+    trailing: usize,
+    /// The header of another table, which came last.
+    other_table: Option<OtherTable>,
+    evidence: Evidence,
     summary: Summary,
 }
 
@@ -138,7 +201,14 @@ impl Rows {
             }
             _ => None,
         });
-        let grain = grain.collect();
+        let grain: Vec<Grain> = grain.collect();
+        let kinds = targets.iter().map(|target| match target {
+            Target::Column(index) => binding.columns[*index].kind,
+            Target::Unknown(_) => ColumnType::Text(None),
+        });
+        let kinds: Vec<ColumnType> = kinds.collect();
+        let styles = Styles::new(kinds.iter().map(|kind| Some(*kind)));
+        let positions = grain.iter().map(|grain| grain.position).collect();
         let profiles = vec![ColumnProfile::default(); head.header.len()];
         Self {
             tokeniser,
@@ -147,30 +217,43 @@ impl Rows {
             targets,
             grain,
             columns: Columns::new(&binding.columns, &present, stamp, limits.batch_rows.max(1)),
+            warnings: Warnings::new(binding.columns.len()),
             bound: binding.columns,
             limits,
             batch_bytes: 0,
             scratch: Scratch::default(),
-            encoding_told: head.dialect.encoding == Encoding::Windows1252,
+            encoding: head.dialect.encoding,
             cells_windows_1252: 0,
+            date_order: DateOrder::default(),
+            rows_above: head.preamble_rows + 1,
+            trailing: head.trailing,
+            other_table: None,
+            furniture: Furniture::new(&head.header, &head.preamble, kinds, positions),
+            evidence: Evidence::new(head.high, styles),
             summary: Summary { profiles, ..Summary::default() },
         }
     }
 
     fn record(&mut self, record: &Record<'_>, out: &mut Vec<RecordBatch>) {
         if is_blank(record) {
-            return;
+            return self.evidence.blank_row(record.line);
         }
         self.summary.rows_read += 1;
         let place = Place { row: self.summary.rows_read, line: record.line, byte: record.offset };
         if let Some(reason) = self.broken(record) {
-            return self.reject_row(place, record, None, reason);
+            return self.set_apart(place, record, None, reason);
+        }
+        if let Some((position, reason)) = self.grain_fault(record) {
+            return self.set_apart(place, record, Some(position), reason);
+        }
+        if let Some(other) = self.other_table
+            && other.holds(self.entry_number(record))
+        {
+            let reason = format!("below line {}, which is the header of another table", other.line);
+            return self.set_apart(place, record, None, reason);
         }
         if place.row <= PROFILE_ROWS_FULL || place.row.is_multiple_of(PROFILE_STEP) {
             self.profile(record);
-        }
-        if let Some((position, reason)) = self.grain_fault(record) {
-            return self.reject_row(place, record, Some(position), reason);
         }
         self.append(place, record);
         if self.columns.len() >= self.limits.batch_rows || self.batch_bytes >= self.limits.batch_bytes_max {
@@ -180,17 +263,36 @@ impl Rows {
     }
 
     /// Why the record as a whole cannot be a row.
-    fn broken(&self, record: &Record<'_>) -> Option<String> {
+    fn broken(&mut self, record: &Record<'_>) -> Option<String> {
         if record.unterminated {
             return Some("a quote is opened and never closed before the file ends".to_owned());
         }
         if record.has_nul {
             return Some("holds NUL bytes, which no text has; export the report again".to_owned());
         }
+        if let Some(fault) = quotes::fault(self.tokeniser, record.bytes, record.cells, &mut self.scratch.bytes) {
+            self.evidence.quotes_in_doubt(record.line);
+            return Some(fault.to_owned());
+        }
         let (cells, names) = (record.cells.len(), self.header.len());
-        // A delimiter behind the last cell opens one more, which is empty.
-        let trailing_delimiter = cells == names + 1 && record.cells[names].range().is_empty();
-        (cells != names && !trailing_delimiter).then(|| format!("ragged: {cells} cells, header has {names}"))
+        if cells == names + self.trailing {
+            // Delimiters behind the last cell open more of them, which are empty.
+            let behind = &record.cells[names..];
+            if behind.iter().all(|cell| cell.range().is_empty()) {
+                if self.trailing > 0 {
+                    self.evidence.trailing_delimiter(record.line);
+                }
+                return None;
+            }
+        }
+        Some(format!("ragged: {cells} cells, header has {names}"))
+    }
+
+    /// As it stands; empty if the table has none.
+    #[cold]
+    fn entry_number<'a>(&'a mut self, record: &'a Record<'_>) -> &'a str {
+        let Some(grain) = self.grain.iter().find(|grain| grain.is_entry_number) else { return "" };
+        meant(self.scratch.cell(self.tokeniser, record, record.cells[grain.position]).0)
     }
 
     /// The first header position whose cell fails to tell the row apart.
@@ -202,8 +304,10 @@ impl Rows {
             let column = &self.bound[grain.index];
             let fault = match column.kind {
                 _ if text.is_empty() => Some(EMPTY_GRAIN),
+                _ if grain.is_entry_number && furniture::is_entry_number(text) => None,
+                _ if grain.is_entry_number && furniture::is_label(text) => Some("a total or a note and no entry"),
                 _ if grain.is_entry_number => entry_number_fault(text),
-                kind => type_fault(kind, text),
+                kind => type_fault(kind, text, self.date_order),
             };
             if let Some(fault) = fault {
                 return Some((grain.position, format!("`{}`: {fault}", column.name)));
@@ -216,22 +320,36 @@ impl Rows {
     fn append(&mut self, place: Place, record: &Record<'_>) {
         let (mut any_rescued, mut any_repaired) = (false, false);
         for (position, target) in self.targets.iter().enumerate() {
-            let (text, foreign) = self.scratch.cell(self.tokeniser, record, record.cells[position]);
-            if foreign {
+            let (text, odd) = self.scratch.cell(self.tokeniser, record, record.cells[position]);
+            if odd.foreign {
                 self.cells_windows_1252 += 1;
+                let cell = record.cells[position].range();
+                self.evidence.high.add(&record.bytes[cell.clone()], record.offset + cell.start as u64);
                 any_repaired = true;
                 self.columns.repair(&format!("windows-1252: {}", self.header[position]));
             }
             let (name, reason) = match target {
-                Target::Column(index) => match self.columns.append(*index, meant(text)) {
-                    Kept::AsIs => continue,
-                    Kept::Mended(mend) => {
-                        any_repaired = true;
-                        self.columns.repair(&format!("{mend}: {}", self.header[position]));
+                Target::Column(index) => {
+                    let note = match self.columns.append(*index, text) {
+                        Kept::AsIs => Note::default(),
+                        Kept::Noted(note) => {
+                            for mend in note.mends.notes() {
+                                any_repaired = true;
+                                self.columns.repair(&format!("{mend}: {}", self.header[position]));
+                            }
+                            let day_first = note.mends.holds(Mends::DAY_FIRST).then_some(WarningRule::DateDayFirst);
+                            for rule in day_first.into_iter().chain(note.doubt) {
+                                self.warnings.note(*index, rule, place, text);
+                            }
+                            note
+                        }
+                    };
+                    let Some(reason) = note.failed else {
+                        self.evidence.styles.note(position, text, place.line);
                         continue;
-                    }
-                    Kept::Failed(reason) => (&self.header[position], Some((*index, reason))),
-                },
+                    };
+                    (&self.header[position], Some((*index, reason)))
+                }
                 Target::Unknown(_) if meant(text).is_empty() => continue,
                 Target::Unknown(name) => (name, None),
             };
@@ -252,8 +370,46 @@ impl Rows {
         self.summary.rows_committed += 1;
     }
 
-    fn reject_row(&mut self, place: Place, record: &Record<'_>, position: Option<usize>, reason: String) {
+    /// A record that is no sound row: a blank one, furniture of the page, or a reject.
+    #[cold]
+    fn set_apart(&mut self, place: Place, record: &Record<'_>, position: Option<usize>, reason: String) {
+        let width = self.furniture.width();
+        let mut cells = Vec::with_capacity(record.cells.len().min(width));
+        // Of a record wider than the header, the cells behind it matter only in that they are empty.
+        for cell in record.cells.iter().take(width) {
+            cells.push(meant(self.scratch.cell(self.tokeniser, record, *cell).0).to_owned());
+        }
+        let sound = !record.unterminated && !record.has_nul;
+        if sound && record.cells.iter().all(|cell| record.bytes[cell.range()].trim_ascii().is_empty()) {
+            self.summary.rows_read -= 1;
+            return self.evidence.blank_row(record.line);
+        }
+        let line = match record.text {
+            Some(text) => excerpt(text),
+            None => excerpt(&windows_1252(&record.bytes[..record.bytes.len().min(1_024)])),
+        };
+        match self.furniture.recognise(&cells, &line).filter(|_| sound) {
+            Some((kind, reason)) => {
+                if kind == RejectKind::RepeatedHeader && self.furniture.is_header(&cells) {
+                    self.other_table = None;
+                }
+                self.reject_row(place, record, None, reason.to_owned(), kind);
+            }
+            None => {
+                if sound {
+                    self.other_table = OtherTable::begins(&cells, self.header.len(), place.line).or(self.other_table);
+                }
+                if position.is_none() && sound && record.cells.len() != self.header.len() + self.trailing {
+                    self.evidence.ragged(record.line, record.cells.len(), self.header.len());
+                }
+                self.reject_row(place, record, position, reason, RejectKind::Unreadable);
+            }
+        }
+    }
+
+    fn reject_row(&mut self, place: Place, record: &Record<'_>, position: Option<usize>, reason: String, kind: RejectKind) {
         self.summary.rows_rejected += 1;
+        self.evidence.apart(kind, place.line);
         if self.summary.rejects.len() >= self.limits.rejects_kept_max {
             return;
         }
@@ -267,7 +423,7 @@ impl Rows {
             Some(text) => excerpt(text),
             None => excerpt(&windows_1252(beginning)),
         };
-        self.summary.rejects.push(reject(place, column, &text, reason, RejectScope::Row));
+        self.summary.rejects.push(Reject { kind, ..reject(place, column, &text, reason, RejectScope::Row) });
     }
 
     /// What the cells of this row look like, apart from what they are bound to.
@@ -285,9 +441,10 @@ impl Rows {
             profile.integers += u64::from(bytes.iter().all(u8::is_ascii_digit));
             profile.amounts += u64::from(money(bytes).is_ok());
             // A day number of Excel is a date only in a column known to hold dates; elsewhere it is just a number.
-            profile.dates += u64::from(bytes.iter().any(|byte| matches!(byte, b'/' | b'-')) && date::date(bytes).is_ok());
+            profile.dates +=
+                u64::from(bytes.iter().any(|byte| matches!(byte, b'/' | b'-')) && date(bytes, self.date_order).is_ok());
             if let Target::Column(index) = self.targets[position] {
-                profile.failed += u64::from(type_fault(self.bound[index].kind, text).is_some());
+                profile.failed += u64::from(type_fault(self.bound[index].kind, text, self.date_order).is_some());
             }
         }
     }
@@ -302,11 +459,14 @@ impl Rows {
         quarantine(QuarantineReason::RecordTooLong, Some(self.report), message)
     }
 
-    fn finish(mut self, out: &mut Vec<RecordBatch>) -> Result<Summary, Quarantine> {
+    /// `replaced`: units of UTF-16 that are no character.
+    fn finish(mut self, records: &Records, replaced: u64, out: &mut Vec<RecordBatch>) -> Result<Summary, Quarantine> {
         let report = self.report;
-        if self.summary.rows_read == 0 {
+        let apart = self.evidence.apart_total();
+        if self.summary.rows_read == apart {
+            let but = if apart > 0 { format!(" but {apart} of totals and notes") } else { String::new() };
             let message = format!(
-                "the file has the header of {report} and no rows below it: nothing matched the report's prompts, or the file was cut"
+                "the file has the header of {report} and no rows below it{but}: nothing matched the report's prompts, or the file was cut"
             );
             return Err(quarantine(QuarantineReason::NoRows, Some(report), message));
         }
@@ -321,16 +481,30 @@ impl Rows {
         }
         let total = |(index, sum): (usize, i128)| ControlTotal { column: self.bound[index].name.clone(), sum: dollars(sum) };
         self.summary.control_totals = self.columns.sums().map(total).collect();
-        self.summary.findings = self.findings();
+        self.summary.findings = self.findings(replaced);
+        self.summary.traits = self.evidence.words(&self.header, records.line_ends(), replaced, self.encoding);
+        if let Some(shown) = self.columns.date_order() {
+            self.summary.traits.insert("date_order".to_owned(), shown.describe());
+            self.summary.date_order_contradicted = shown.contradicted();
+        }
+        self.summary.warnings = self.warnings.finish(&self.bound, sheet_limit(self.summary.rows_read, self.rows_above));
         Ok(self.summary)
     }
 
     /// File-wide drift that only the rows could show.
-    fn findings(&self) -> Vec<DriftFinding> {
+    fn findings(&self, replaced: u64) -> Vec<DriftFinding> {
         let mut findings = Vec::new();
-        if self.cells_windows_1252 > 0 && !self.encoding_told {
-            let name = format!("{} in {} cells", Encoding::Windows1252.as_str(), self.cells_windows_1252);
-            findings.push(DriftFinding::encoding(&name, 0));
+        // ISO-8859-1 by the head may turn out to be Windows-1252 further down.
+        let news = match self.evidence.high.encoding() {
+            Some(Encoding::Windows1252) => self.encoding != Encoding::Windows1252,
+            _ => !self.encoding.is_single_byte(),
+        };
+        if self.cells_windows_1252 > 0 && news {
+            let name = self.evidence.high.encoding().unwrap_or(Encoding::Windows1252).as_str();
+            findings.push(DriftFinding::encoding(&format!("{name} in {} cells", self.cells_windows_1252), 0));
+        }
+        if replaced > 0 {
+            findings.push(DriftFinding::encoding(self.encoding.as_str(), replaced));
         }
         findings
     }
@@ -346,19 +520,25 @@ fn is_blank(record: &Record<'_>) -> bool {
 }
 
 /// Why a non-empty text is not of this type.
-fn type_fault(kind: ColumnType, text: &str) -> Option<&'static str> {
-    let bytes = text.as_bytes();
-    match kind {
-        ColumnType::Text(_) => None,
-        ColumnType::Integer => integer(bytes).err(),
-        ColumnType::Money => money(bytes).err(),
-        ColumnType::Quantity => quantity(bytes).err(),
-        ColumnType::Date => date::date(bytes).err(),
-    }
+fn type_fault(kind: ColumnType, text: &str, order: DateOrder) -> Option<&'static str> {
+    let fault = |text: &str| {
+        let bytes = text.as_bytes();
+        match kind {
+            ColumnType::Text(_) => None,
+            ColumnType::Integer => integer(bytes).err(),
+            ColumnType::Money => money(bytes).err(),
+            ColumnType::Quantity => quantity(bytes).err(),
+            ColumnType::Date => date(bytes, order).err(),
+        }
+    };
+    let reason = fault(text)?;
+    // What only looks like ASCII is mended when it is appended.
+    plain(text).is_none_or(|(plain, _)| fault(&plain).is_some()).then_some(reason)
 }
 
 fn reject(place: Place, column: Option<String>, text: &str, reason: String, scope: RejectScope) -> Reject {
-    Reject { row: place.row, line: place.line, byte: place.byte, column, text: excerpt(text), reason, scope }
+    let kind = RejectKind::Unreadable;
+    Reject { row: place.row, line: place.line, byte: place.byte, column, text: excerpt(text), reason, scope, kind }
 }
 
 /// Cents as a decimal string with two places.
@@ -375,18 +555,25 @@ struct Scratch {
     text: String,
 }
 
+/// What was odd about one cell.
+#[derive(Clone, Copy, Default)]
+struct Odd {
+    /// It was read as Windows-1252.
+    foreign: bool,
+}
+
 impl Scratch {
-    /// The cell's text without its quotes, and whether it had to be read as Windows-1252.
+    /// The cell's text without its quotes, and what was odd about it.
     #[inline]
-    fn cell<'a>(&'a mut self, tokeniser: Tokeniser, record: &'a Record<'_>, cell: Cell) -> (&'a str, bool) {
+    fn cell<'a>(&'a mut self, tokeniser: Tokeniser, record: &'a Record<'_>, cell: Cell) -> (&'a str, Odd) {
         match record.text {
-            Some(text) if !cell.escaped => (&text[cell.range()], false),
+            Some(text) if !cell.escaped => (&text[cell.range()], Odd::default()),
             _ => self.unusual(tokeniser, record.bytes, cell),
         }
     }
 
     #[cold]
-    fn unusual(&mut self, tokeniser: Tokeniser, record: &[u8], cell: Cell) -> (&str, bool) {
+    fn unusual(&mut self, tokeniser: Tokeniser, record: &[u8], cell: Cell) -> (&str, Odd) {
         let raw = &record[cell.range()];
         let raw = if cell.escaped {
             tokeniser.unescape(raw, &mut self.bytes);
@@ -397,7 +584,7 @@ impl Scratch {
         let (text, foreign) = decode(raw);
         self.text.clear();
         self.text.push_str(&text);
-        (&self.text, foreign)
+        (&self.text, Odd { foreign })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tokenise: the bytes of one record become cells by RFC 4180.
+//! Tokenise: the bytes of one record become cells by RFC 4180, or with an escape character if the file has one.
 //! Promise: agrees cell for cell with csv-async.
 //! Never: no state between records, no copy, no allocation per cell.
 
@@ -32,17 +32,27 @@ pub(super) enum Scan {
 const ONES: u64 = 0x0101_0101_0101_0101;
 const LOWS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
 
-/// Knows the delimiter and the quote; keeps no state between records.
+/// Knows the delimiter, the quote and the escape; keeps no state between records.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tokeniser {
     delimiter: u8,
     quote: u8,
+    /// Inside quotes takes the next byte along. Quotes may be doubled all the same.
+    escape: Option<u8>,
     delimiters: u64,
 }
 
 impl Tokeniser {
     pub fn new(delimiter: u8, quote: u8) -> Self {
-        Self { delimiter, quote, delimiters: ONES * u64::from(delimiter) }
+        Self { delimiter, quote, escape: None, delimiters: ONES * u64::from(delimiter) }
+    }
+
+    pub fn with_escape(self, escape: Option<u8>) -> Self {
+        Self { escape, ..self }
+    }
+
+    pub fn quote(&self) -> u8 {
+        self.quote
     }
 
     /// Splits the record that starts at `bytes[0]`. `last`: no bytes will follow, so their end ends the record.
@@ -112,11 +122,17 @@ impl Tokeniser {
         let mut at = start + 1;
         let mut escaped = false;
         loop {
-            let Some(found) = memchr(self.quote, &bytes[at..]) else {
+            let Some(found) = self.quote_or_escape(&bytes[at..]) else {
                 let open = Cell { start: start as u32, end: bytes.len() as u32, escaped: true, quoted: true };
                 return last.then_some(Err(open));
             };
             let close = at + found;
+            if Some(bytes[close]) == self.escape {
+                escaped = true;
+                // Behind the last byte, so that the search finds nothing more, if the escape is the last one.
+                at = (close + 2).min(bytes.len());
+                continue;
+            }
             match bytes.get(close + 1) {
                 Some(&byte) if byte == self.quote => {
                     escaped = true;
@@ -140,22 +156,45 @@ impl Tokeniser {
         }
     }
 
-    /// Takes the quotes off an escaped cell. Only quote bytes go, so valid UTF-8 stays valid.
-    pub fn unescape(&self, raw: &[u8], out: &mut Vec<u8>) {
+    #[inline]
+    fn quote_or_escape(&self, bytes: &[u8]) -> Option<usize> {
+        match self.escape {
+            None => memchr(self.quote, bytes),
+            Some(escape) => memchr2(self.quote, escape, bytes),
+        }
+    }
+
+    /// Takes the quotes off an escaped cell; answers whether text stood behind the closing quote. Only quotes and
+    /// escapes go, so valid UTF-8 stays valid.
+    pub fn unescape(&self, raw: &[u8], out: &mut Vec<u8>) -> bool {
         out.clear();
         let mut rest = raw.get(1..).unwrap_or_default();
-        while let Some(found) = memchr(self.quote, rest) {
+        while let Some(found) = self.quote_or_escape(rest) {
+            let byte = rest[found];
             out.extend_from_slice(&rest[..found]);
             rest = &rest[found + 1..];
             match rest.first() {
-                Some(&byte) if byte == self.quote => {
-                    out.push(byte);
-                    rest = &rest[1..];
+                Some(&next) if byte == self.quote && next == byte => out.push(byte),
+                _ if byte == self.quote => {
+                    out.extend_from_slice(rest);
+                    return !rest.trim_ascii().is_empty();
                 }
-                _ => break,
+                Some(&next) => {
+                    // Before any other byte the escape is a character like others: `C:\temp`.
+                    if next != self.quote && Some(next) != self.escape {
+                        out.push(byte);
+                    }
+                    out.push(next);
+                }
+                None => {
+                    out.push(byte);
+                    return false;
+                }
             }
+            rest = &rest[1..];
         }
         out.extend_from_slice(rest);
+        false
     }
 
     /// Goes on in `bytes` from `state` to the end of the record: the index of its line end, if it is there.
@@ -171,13 +210,18 @@ impl Tokeniser {
                     *state = State::Quoted;
                     at += 1;
                 }
-                State::Quoted => match memchr(self.quote, &bytes[at..]) {
+                State::Quoted => match self.quote_or_escape(&bytes[at..]) {
                     Some(found) => {
-                        *state = State::QuoteInQuoted;
+                        let escaped = Some(bytes[at + found]) == self.escape;
+                        *state = if escaped { State::Escaped } else { State::QuoteInQuoted };
                         at += found + 1;
                     }
                     None => return None,
                 },
+                State::Escaped => {
+                    *state = State::Quoted;
+                    at += 1;
+                }
                 State::CellStart | State::QuoteInQuoted | State::Plain => {
                     match memchr3(self.delimiter, b'\n', b'\r', &bytes[at..]) {
                         Some(found) if bytes[at + found] == self.delimiter => {
@@ -222,6 +266,8 @@ pub(super) enum State {
     Plain,
     Quoted,
     QuoteInQuoted,
+    /// Behind an escape inside quotes.
+    Escaped,
 }
 
 #[cfg(test)]

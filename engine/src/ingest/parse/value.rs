@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use super::repair::is_invisible;
+
 /// A value, or the reason why the cell fails its type. Reasons quote no cell.
 pub(super) type Parsed<T> = Result<T, &'static str>;
 
@@ -174,7 +176,7 @@ fn sign(text: &[u8]) -> Result<(bool, &[u8]), Fault> {
     if signs > 1 || dollars > 1 || opened != closed { Err(Fault::Form) } else { Ok((negative, rest)) }
 }
 
-/// Without surrounding white space; no-break spaces, which web pages paste, count as such.
+/// Without surrounding white space; no-break spaces and invisible characters, which web pages paste, count as such.
 #[inline]
 pub(super) fn trim(text: &str) -> &str {
     let solid = |byte: &u8| (0x21..0x7f).contains(byte);
@@ -182,7 +184,7 @@ pub(super) fn trim(text: &str) -> &str {
     if bytes.first().is_none_or(solid) && bytes.last().is_none_or(solid) {
         return text;
     }
-    text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'))
+    text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
 /// The value meant: trimmed, and out of the `="..."` that spreadsheets need to leave a code alone.
@@ -193,6 +195,14 @@ pub(super) fn meant(text: &str) -> &str {
         return trimmed;
     }
     trimmed.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"')).map_or(trimmed, trim)
+}
+
+/// Whether more went from `text` than the blanks and the wrapping that are mere style. `meant` is what stayed of it.
+#[inline]
+pub(super) fn lost_invisible(text: &str, meant: &str) -> bool {
+    // Both are UTF-8, and what went was at the ends: any byte above 127 among it is such a character.
+    text.len() != meant.len()
+        && text.bytes().filter(|byte| !byte.is_ascii()).count() > meant.bytes().filter(|byte| !byte.is_ascii()).count()
 }
 
 /// Windows-1252, the encoding of spreadsheets in the west; bytes it does not assign stay control characters.
@@ -227,17 +237,21 @@ pub(super) fn entry_number_fault(text: &str) -> Option<&'static str> {
     if text.is_empty() {
         return Some(EMPTY_GRAIN);
     }
-    if !text.bytes().any(|byte| byte.is_ascii_digit()) {
+    if !text.chars().any(|c| c.is_ascii_digit() || matches!(c, '０'..='９')) {
         return Some("no digit in it, so this is a total or a note and no entry");
     }
-    // `1.01E+10` is what a spreadsheet leaves of an entry number of digits; several entries end as the same text.
-    let exponent = |text: &str| {
-        let (mantissa, power) = text.split_once(['E', 'e'])?;
-        let power = power.strip_prefix('+').or_else(|| mantissa.contains('.').then_some(power))?;
-        let numeric = |part: &str, extra: char| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit() || c == extra);
-        (numeric(mantissa, '.') && numeric(power, '0')).then_some(())
-    };
-    exponent(text).map(|()| "turned into a rounded number by a spreadsheet; export it again and do not save it there")
+    is_rounded(text).then_some(ROUNDED)
+}
+
+/// Why a number that a spreadsheet rounded is no code any more.
+pub(super) const ROUNDED: &str = "turned into a rounded number by a spreadsheet; export it again and do not save it there";
+
+/// `1.01E+10` is what a spreadsheet leaves of a code of digits; several codes end as the same text. `31E00000015` is none.
+pub(super) fn is_rounded(text: &str) -> bool {
+    let Some((mantissa, power)) = text.split_once(['E', 'e']) else { return false };
+    let Some(power) = power.strip_prefix('+').or_else(|| mantissa.contains('.').then_some(power)) else { return false };
+    let numeric = |part: &str, extra: char| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit() || c == extra);
+    numeric(mantissa, '.') && numeric(power, '0')
 }
 
 #[cfg(test)]

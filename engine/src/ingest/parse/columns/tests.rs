@@ -2,7 +2,7 @@
 
 use arrow::array::{AsArray, Date32Array};
 use arrow::datatypes::{Date32Type, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use bonded_schemas::{DeliveryId, Evidence, Required};
+use bonded_schemas::{Code, DeliveryId, Evidence, Required};
 use chrono::{TimeZone, Utc};
 
 use super::*;
@@ -12,6 +12,7 @@ fn column(name: &str, kind: ColumnType) -> Column {
         name: name.to_owned(),
         aliases: Vec::new(),
         kind,
+        code: (name == "Entry Summary Number").then_some(Code::EntryNumber),
         format: String::new(),
         required: Required::Optional,
         uses: Vec::new(),
@@ -49,8 +50,10 @@ fn a_batch_has_the_tables_schema_and_each_cell_its_value() {
         if row == 0 {
             assert_eq!(outcomes, [Kept::AsIs; 5]);
         } else {
-            let reasons = [Kept::Failed("not a whole number"), Kept::Failed("more than two decimals")];
-            assert_eq!(outcomes, [Kept::Mended("dashes removed"), reasons[0], reasons[1], Kept::AsIs, Kept::AsIs]);
+            let failed = |reason| Kept::Noted(Note { failed: Some(reason), ..Note::default() });
+            let dashes = Kept::Noted(Note { mends: Mends::DASHES, ..Note::default() });
+            let failures = [failed("not a whole number"), failed("more than two decimals")];
+            assert_eq!(outcomes, [dashes, failures[0], failures[1], Kept::AsIs, Kept::AsIs]);
             batch.rescue("Line Number", "x");
             batch.rescue("Line Duty Amount", "1.234");
             batch.repair("dashes removed: Entry Summary Number");
@@ -97,4 +100,54 @@ fn a_finished_batch_leaves_room_for_the_next_and_sums_go_on() {
         assert_eq!(finished.column_by_name(table::ROW).unwrap().as_primitive::<Int64Type>().value(0), round as i64);
     }
     assert_eq!(batch.sums().collect::<Vec<_>>(), [(2, 3)]);
+}
+
+#[test]
+fn text_that_looks_like_a_number_is_read_and_the_look_is_told() {
+    let columns = all_kinds();
+    let mut batch = Columns::new(&columns, &[true; 6], &stamp(), 4);
+    let mended = |mends| Kept::Noted(Note { mends, ..Note::default() });
+    assert_eq!(batch.append(1, "１２"), mended(Mends::FULL_WIDTH));
+    assert_eq!(batch.append(2, "$\u{a0}1,234.56\u{a0}"), mended(Mends::INVISIBLE));
+    assert_eq!(batch.append(3, "\u{200b}2.5"), mended(Mends::INVISIBLE));
+    assert_eq!(batch.append(4, "2025\u{2010}04\u{2011}02"), mended(Mends::LOOK_ALIKE_DASHES));
+    let negative = Note { mends: Mends::LOOK_ALIKE_DASHES, doubt: Some(WarningRule::MoneyNegative), failed: None };
+    assert_eq!(batch.append(2, "\u{2212}5.00"), Kept::Noted(negative));
+    // Not even in ASCII an amount: kept as it came, and nothing is said to have been mended.
+    let failed = Note { failed: Some("not an amount"), ..Note::default() };
+    assert_eq!(batch.append(2, "\u{a0}1\u{a0}234\u{a0}"), Kept::Noted(failed));
+    assert_eq!(batch.sums().collect::<Vec<_>>(), [(2, 122_956)]);
+}
+
+#[test]
+fn a_date_that_exists_the_other_way_round_only_is_evidence_whichever_way_is_read() {
+    for order in [DateOrder::MonthFirst, DateOrder::DayFirst] {
+        let mut batch = Columns::new(&all_kinds(), &[true; 6], &stamp(), 4);
+        batch.read_dates(order);
+        for text in
+            ["01/02/2025", "13/01/2025", "1/31/25", "2/31/2025", "31/12/2024 10:00", "13/01/1980", "2025-01-31", "45749", "x"]
+        {
+            let _ = batch.append(4, text);
+        }
+        let shown = batch.date_order().unwrap();
+        assert_eq!((shown.month_first, shown.day_first), (1, 2), "{order:?}");
+    }
+}
+
+#[test]
+fn texts_that_are_typed_later_are_mended_and_noted_as_in_their_file() {
+    let date = column("Entry Date", ColumnType::Date);
+    let orders = [DateOrder::MonthFirst, DateOrder::DayFirst, DateOrder::DayFirst, DateOrder::MonthFirst];
+    let (array, notes) = typed_column(&date, &[Some("02/04/2025"), Some("02/04/25"), None, Some("13/01/2025")], &orders);
+    let dates: Vec<_> = array.as_primitive::<Date32Type>().iter().collect();
+    assert_eq!(dates, [Some(20_123), Some(20_180), None, None]);
+    assert_eq!(notes, [vec![], vec!["century added", "day read before month"], vec![], vec![]]);
+}
+
+#[test]
+fn a_row_that_was_read_day_first_says_so() {
+    assert_eq!(date_order_of_row(["time dropped: A", "day read before month: Entry Date"]), DateOrder::DayFirst);
+    for repairs in [vec![], vec!["time dropped: day read before month"], vec!["day read before month"]] {
+        assert_eq!(date_order_of_row(repairs), DateOrder::MonthFirst);
+    }
 }

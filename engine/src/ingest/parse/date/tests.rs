@@ -3,11 +3,18 @@
 use super::*;
 
 fn iso(text: &str) -> String {
-    match date(text.as_bytes()) {
+    iso_in(text, DateOrder::MonthFirst)
+}
+
+fn iso_in(text: &str, order: DateOrder) -> String {
+    match date(text.as_bytes(), order) {
         Ok(date) => {
             let day = chrono::NaiveDate::from_ymd_opt(1970, 1, 1).unwrap() + chrono::Duration::days(date.days.into());
-            let notes = [(date.time_dropped, " time"), (date.century_added, " century")];
-            format!("{day}{}", notes.iter().filter(|(on, _)| *on).map(|(_, note)| *note).collect::<String>())
+            let notes = [(Mends::TIME, " time"), (Mends::CENTURY, " century"), (Mends::DAY_FIRST, " day first")];
+            format!(
+                "{day}{}",
+                notes.iter().filter(|(mend, _)| date.mends.holds(*mend)).map(|(_, note)| *note).collect::<String>()
+            )
         }
         Err(reason) => reason.to_owned(),
     }
@@ -85,7 +92,7 @@ fn what_is_no_date_is_refused() {
         "04/02/2025 00",
         "1.01E+10",
     ] {
-        assert!(date(text.as_bytes()).is_err(), "{text}");
+        assert!(date(text.as_bytes(), DateOrder::MonthFirst).is_err(), "{text}");
     }
     for text in ["02/30/2025", "02/29/2025", "02/29/2100", "13/01/2025", "00/01/2025", "01/00/2025", "2025-02-29", "04/31/2025"] {
         assert_eq!(iso(text), NO_SUCH_DAY, "{text}");
@@ -102,7 +109,47 @@ fn days_agree_with_the_calendar_library_for_four_centuries() {
     let mut days = days_from_civil(1990, 1, 1);
     while day < end {
         let text = day.format("%m/%d/%Y").to_string();
-        assert_eq!(date(text.as_bytes()).map(|date| date.days), Ok(days), "{text}");
+        assert_eq!(date(text.as_bytes(), DateOrder::MonthFirst).map(|date| date.days), Ok(days), "{text}");
         (day, days) = (day.succ_opt().unwrap(), days + 1);
     }
+}
+
+#[test]
+fn day_first_is_read_only_when_asked_for_and_only_with_slashes() {
+    for (text, expected) in [
+        ("02/04/2025", "2025-04-02 day first"),
+        ("31/12/2024", "2024-12-31 day first"),
+        ("2/4/25 13:00", "2025-04-02 time century day first"),
+        ("2025-04-02", "2025-04-02"),
+        ("45749", "2025-04-02"),
+        ("12/31/2024", NO_SUCH_DAY),
+    ] {
+        assert_eq!(iso_in(text, DateOrder::DayFirst), expected, "{text}");
+    }
+}
+
+#[test]
+fn only_a_day_above_twelve_shows_the_order() {
+    let shown = |text: &str| order_shown(text.as_bytes());
+    assert_eq!(shown("13/01/2025"), Some(DateOrder::DayFirst));
+    assert_eq!(shown("1/13/2025"), Some(DateOrder::MonthFirst));
+    for text in ["12/12/2025", "01/02/2025", "13/13/2025", "31/02/2025", "2025-01-31", "45749", "", "13/01/1980"] {
+        assert_eq!(shown(text), None, "{text}");
+    }
+}
+
+#[test]
+fn without_proof_or_with_both_proofs_the_order_is_cbps() {
+    let evidence = |read_as, month_first, day_first| DateOrderEvidence { read_as, month_first, day_first };
+    let (month, day) = (DateOrder::MonthFirst, DateOrder::DayFirst);
+    for (month_first, day_first, order) in [(0, 0, month), (3, 0, month), (3, 900, month), (0, 1, day)] {
+        assert_eq!(evidence(month, month_first, day_first).order(), order);
+        // Whatever is asked for is final: the evidence does not change with the way of reading.
+        assert_eq!(evidence(order, month_first, day_first).contradicted(), None);
+    }
+    assert_eq!(evidence(month, 0, 1).contradicted(), Some(day));
+    assert_eq!(evidence(day, 1, 1).contradicted(), Some(month));
+    assert_eq!(evidence(month, 0, 0).describe(), "month before day, as CBP writes; no date shows it");
+    assert_eq!(evidence(day, 0, 7).describe(), "day before month, as 7 dates show");
+    assert_eq!(evidence(month, 2, 7).describe(), "month before day, as 2 dates show; 7 show the contrary");
 }

@@ -36,9 +36,13 @@ fn a_plain_file_is_recognised_by_its_header() {
     assert_eq!((head.report, head.header_line, head.body_line, head.preamble_rows), (Report::Es003, 1, 2, 0));
     assert_eq!(head.body_offset, ES_003.len() as u64 + 2);
     assert_eq!(head.header.len(), 7);
-    assert_eq!(head.dialect, Dialect { delimiter: b',', quote: b'"', encoding: Encoding::Utf8 });
+    assert_eq!(head.dialect, Dialect { delimiter: b',', quote: b'"', escape: None, encoding: Encoding::Utf8 });
     assert!(head.findings.is_empty());
-    assert_eq!(head.describe()["delimiter"], "comma");
+    let told = head.describe();
+    assert_eq!(told["delimiter"], "comma (7 of 7 header cells recognised)");
+    assert_eq!(told["encoding"], format!("utf-8 (the first {} bytes are all ASCII)", ES_003.len() + ROW.len() + 4));
+    assert_eq!(told["quotes"], "double, doubled inside (none seen in 1 rows of the head)");
+    assert_eq!((told["header_line"].as_str(), told["preamble_rows"].as_str()), ("1", "0"));
 }
 
 #[test]
@@ -69,6 +73,8 @@ fn rows_above_the_header_are_a_preamble() {
     let text = format!("sep=;\n\nTrade Report;\"two\nlines\"\n{}\n", ES_003.replace(',', ";"));
     let head = found(text.as_bytes());
     assert_eq!((head.preamble_rows, head.header_line, head.body_line), (2, 5, 6));
+    assert_eq!(head.preamble, ["sep=;", "Trade Report;\"two\nlines\""]);
+    assert_eq!(head.describe()["preamble"], "sep=;\nTrade Report;\"two\nlines\"");
     assert_eq!(head.body_offset as usize, text.len());
     assert_eq!(kinds(&head), [bonded_schemas::DriftKind::Preamble, bonded_schemas::DriftKind::Delimiter]);
     let deep = format!("{}{ES_003}\n", "note\n".repeat(HEAD_RECORDS_MAX));
@@ -76,15 +82,71 @@ fn rows_above_the_header_are_a_preamble() {
 }
 
 #[test]
+fn a_preamble_is_kept_to_twenty_lines_of_256_characters() {
+    let long = format!("{}\n", "n".repeat(400)).repeat(30);
+    let head = found(format!("{long}{ES_003}\n{ROW}\n").as_bytes());
+    assert_eq!((head.preamble_rows, head.preamble.len()), (30, 20));
+    assert!(head.preamble.iter().all(|line| line.len() == 256));
+}
+
+#[test]
 fn windows_1252_is_noticed_and_a_cut_character_is_not_taken_for_it() {
-    let head = found(&[ES_003.as_bytes(), b",Empf\xe4nger\n"].concat());
-    assert_eq!((head.dialect.encoding, head.header[7].as_str()), (Encoding::Windows1252, "Empfänger"));
+    let head = found(&[ES_003.as_bytes(), b",Empf\xe4nger \x80\n"].concat());
+    assert_eq!((head.dialect.encoding, head.header[7].as_str()), (Encoding::Windows1252, "Empfänger €"));
     assert_eq!(kinds(&head), [bonded_schemas::DriftKind::Encoding]);
-    let cut = [ES_003.as_bytes(), b"\nABC12345676,\xc3"].concat();
+    let mut cut = format!("{ES_003}\n").into_bytes();
+    cut.resize(HEAD_BYTES_MAX - 1, b'x');
+    cut.push(0xc3);
     match find_head(&cut, false, Registry::builtin(), &|_| Mapping::default()) {
         HeadOutcome::Found(head) => assert_eq!(head.dialect.encoding, Encoding::Utf8),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn high_bytes_without_c1_are_iso_8859_1_and_it_is_told_why() {
+    let bytes = [ES_003.as_bytes(), b",Empf\xe4nger\n"].concat();
+    let head = found(&bytes);
+    assert_eq!((head.dialect.encoding, head.header[7].as_str()), (Encoding::Iso8859_1, "Empfänger"));
+    let at = bytes.iter().position(|byte| *byte == 0xe4).unwrap();
+    assert_eq!(
+        head.describe()["encoding"],
+        format!(
+            "iso-8859-1 (bytes above 0x7f that are not UTF-8: 1, first at byte {at}; none of 0x80 to 0x9f, so windows-1252 reads the same)"
+        )
+    );
+}
+
+/// The text in UTF-16, with its mark or without.
+fn sixteen(text: &str, big_endian: bool, mark: bool) -> Vec<u8> {
+    let marked = if mark { format!("\u{feff}{text}") } else { text.to_owned() };
+    marked.encode_utf16().flat_map(|unit| if big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+}
+
+#[test]
+fn utf_16_of_either_order_with_and_without_mark_is_read() {
+    for (big_endian, encoding) in [(false, Encoding::Utf16Le), (true, Encoding::Utf16Be)] {
+        for mark in [false, true] {
+            let text = format!("Titel 🧾 ä\r\n{},Empfänger\r\n{ROW}\r\n", ES_003);
+            let bytes = sixteen(&text, big_endian, mark);
+            let head = found(&bytes);
+            assert_eq!((head.dialect.encoding, head.header_line, head.body_line), (encoding, 2, 3));
+            assert_eq!(head.header[7], "Empfänger");
+            assert_eq!(&bytes[head.body_offset as usize..], sixteen(&format!("{ROW}\r\n"), big_endian, false));
+            let told = head.describe()["encoding"].clone();
+            assert!(told.starts_with(encoding.as_str()) && told.contains("byte order mark"), "{told}");
+            assert_eq!(told.contains("is NUL"), !mark, "{told}");
+            assert!(kinds(&head).contains(&bonded_schemas::DriftKind::Encoding));
+        }
+    }
+}
+
+#[test]
+fn a_single_quoted_header_is_read_without_its_quotes() {
+    let names: Vec<String> = ES_003.split(',').map(|name| format!("'{name}'")).collect();
+    let head = found(format!("{},'Remark, ours'\n{ROW},'it''s, fine'\n", names.join(",")).as_bytes());
+    assert_eq!((head.dialect.quote, head.header.len(), head.header[7].as_str()), (b'\'', 8, "Remark, ours"));
+    assert_eq!(head.describe()["quotes"], "single, doubled inside (1 cells quoted in 1 rows of the head; none reads wrong so)");
 }
 
 #[test]
@@ -108,15 +170,13 @@ fn a_renamed_grain_column_is_recognised_through_the_tenants_mapping() {
 
 #[test]
 fn what_is_no_csv_is_named_with_its_mend() {
-    let sixteen = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     for (bytes, named) in [
         (b"PK\x03\x04rest of it".to_vec(), "xlsx"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec(), "xls"),
         (b"%PDF-1.7 ...".to_vec(), "PDF"),
         (b"\x1f\x8b\x08\x00\x00\x00\x00\x00".to_vec(), "gzip"),
         (b"  <!DOCTYPE HTML><html>".to_vec(), "web page"),
-        ([b"\xff\xfe".to_vec(), sixteen(ES_003)].concat(), "UTF-16"),
-        (sixteen(ES_003), "UTF-16"),
+        (sixteen("dear sir\nplease find enclosed\n", false, true), "without columns"),
         (b"\xff\xfe\x00\x00E\x00\x00\x00".to_vec(), "UTF-32"),
         ([ES_003.replacen('D', "\0D", 1).as_bytes(), b"\n"].concat(), "NUL"),
         (b"dear sir\nplease find enclosed\n".to_vec(), "without columns"),

@@ -36,9 +36,13 @@ fn see(tokeniser: Tokeniser, record: &Record<'_>) -> Seen {
     }
 }
 
+fn beginning() -> Beginning {
+    Beginning { offset: 0, line: 1, after_return: false, wide: false, line_ends: LineEnds::default() }
+}
+
 fn read(chunks: &[&[u8]], record_bytes_max: usize) -> Result<Vec<Seen>, TooLong> {
     let tokeniser = Tokeniser::new(b',', b'"');
-    let mut records = Records::new(tokeniser, record_bytes_max, 0, 1, false);
+    let mut records = Records::new(tokeniser, record_bytes_max, beginning());
     let mut seen = Vec::new();
     for chunk in chunks {
         records.push(chunk, |record| seen.push(see(tokeniser, &record)))?;
@@ -132,7 +136,7 @@ fn a_record_of_the_limit_passes_and_one_byte_more_does_not() {
 #[test]
 fn one_line_of_a_hundred_megabytes_is_given_up_in_bounded_memory() {
     for first in ["", "\""] {
-        let mut records = Records::new(Tokeniser::new(b',', b'"'), 1 << 20, 0, 1, false);
+        let mut records = Records::new(Tokeniser::new(b',', b'"'), 1 << 20, beginning());
         records.push(first.as_bytes(), |_| ()).unwrap();
         let chunk = vec![b'a'; 1 << 20];
         let mut outcomes = (0..100).map(|_| records.push(&chunk, |_| ()));

@@ -17,6 +17,8 @@ use super::{
     *,
 };
 
+mod dialects;
+
 const HEADER: &str = "Entry Summary Number,Entry Summary Line Number,Tariff Ordinal Number,Entry Date,Country of Origin Code,\
                       Line Tariff Quantity (1),Line Tariff Goods Value Amount,Line Tariff Duty Amount";
 
@@ -149,8 +151,8 @@ fn rows_that_cannot_be_told_apart_or_read_are_rejected_with_their_place() {
                 \n   \n\
                 ABC12345676,1,1,,\"CN,1,1,1\n";
     let (batch, summary) = read(&file(rows));
-    assert_eq!(shown(&batch, "_row"), ["1", "7"]);
-    assert_eq!((summary.rows_read, summary.rows_committed, summary.rows_rejected), (11, 2, 9));
+    assert_eq!(shown(&batch, "_row"), ["1"]);
+    assert_eq!((summary.rows_read, summary.rows_committed, summary.rows_rejected), (11, 1, 10));
     let told: Vec<_> = summary.rejects.iter().map(|reject| (reject.row, reject.line, reject.reason.as_str())).collect();
     let expected = [
         (2, 3, "`Entry Summary Number`: empty, so the row cannot be told apart"),
@@ -158,8 +160,10 @@ fn rows_that_cannot_be_told_apart_or_read_are_rejected_with_their_place() {
         (4, 5, "`Tariff Ordinal Number`: not a whole number"),
         (5, 6, "ragged: 7 cells, header has 8"),
         (6, 7, "ragged: 9 cells, header has 8"),
+        // One delimiter too many is no habit of this file: a cell may have moved.
+        (7, 8, "ragged: 9 cells, header has 8"),
         (8, 9, "holds NUL bytes, which no text has; export the report again"),
-        (9, 10, "`Entry Summary Number`: no digit in it, so this is a total or a note and no entry"),
+        (9, 10, "a line of totals and no row"),
         (
             10,
             11,
@@ -172,7 +176,7 @@ fn rows_that_cannot_be_told_apart_or_read_are_rejected_with_their_place() {
     assert_eq!(summary.rejects[3].text, "ABC12345676,1,1,,CN,1,1");
     assert_eq!(summary.rejects[0].column.as_deref(), Some("Entry Summary Number"));
     // A rejected row counts in no total.
-    assert_eq!(summary.control_totals[0].sum, "2.00");
+    assert_eq!(summary.control_totals[0].sum, "1.00");
 }
 
 #[test]
@@ -227,7 +231,7 @@ fn profiles_tell_what_the_values_look_like() {
 #[test]
 fn kept_rejects_are_bounded_and_counts_are_not() {
     let limits = Limits { rejects_kept_max: 2, ..Limits::default() };
-    let rows = "ABC12345676,1,1,x,CN,1,1,1\nABC\n,,,,,,,\nABC12345676,1,1,x,CN,1,1,1\n";
+    let rows = "ABC12345676,1,1,x,CN,1,1,1\nABC\n,1,1,,CN,1,1,1\nABC12345676,1,1,x,CN,1,1,1\n";
     let (_, summary) = read_cut(&file(rows), limits, &[]).unwrap();
     assert_eq!((summary.rejects.len(), summary.rows_rejected, summary.cells_rescued), (2, 2, 2));
 }

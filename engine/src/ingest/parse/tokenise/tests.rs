@@ -36,3 +36,43 @@ fn line_ends_of_all_kinds_are_counted_once() {
         assert_eq!(line_ends(bytes), count);
     }
 }
+
+#[test]
+fn a_backslash_takes_quotes_and_backslashes_along_and_nothing_else() {
+    let tokeniser = Tokeniser::new(b',', b'"').with_escape(Some(b'\\'));
+    let read = |text: &str| {
+        let (mut cells, mut out) = (Vec::new(), Vec::new());
+        let scan = tokeniser.record(text.as_bytes(), true, &mut cells);
+        let cells = cells.iter().map(|cell| {
+            let raw = &text.as_bytes()[cell.range()];
+            if cell.escaped {
+                tokeniser.unescape(raw, &mut out);
+            } else {
+                out = raw.to_vec();
+            }
+            String::from_utf8(out.clone()).unwrap()
+        });
+        (cells.collect::<Vec<_>>(), scan)
+    };
+    let check = |text: &str, expected: &[&str]| {
+        let (cells, scan) = read(text);
+        assert_eq!(cells, expected, "{text}");
+        assert!(matches!(scan, Scan::Whole { unterminated: false, .. }), "{text} {scan:?}");
+    };
+    check(r#""12\" pipe, steel",b"#, &[r#"12" pipe, steel"#, "b"]);
+    check(r#""a\\",b"#, &[r"a\", "b"]);
+    check(r#""C:\temp","é\é""#, &[r"C:\temp", r"é\é"]);
+    check(r#""doubled "" too",\b"#, &[r#"doubled " too"#, r"\b"]);
+    for lost in [r#""a\""#, r#""a\"#, r#""\"#] {
+        assert!(matches!(read(lost).1, Scan::Whole { unterminated: true, .. }), "{lost}");
+    }
+}
+
+#[test]
+fn text_behind_a_closing_quote_is_told() {
+    let tokeniser = Tokeniser::new(b',', b'"');
+    let mut out = Vec::new();
+    for (raw, behind) in [("\"a\"b", true), ("\"a\"\"b\"", false), ("\"a", false), ("\"\"\"\"", false), ("\"a\" ", false)] {
+        assert_eq!(tokeniser.unescape(raw.as_bytes(), &mut out), behind, "{raw}");
+    }
+}

@@ -91,6 +91,7 @@ fn the_meant_value_is_trimmed_and_unwrapped_and_otherwise_kept() {
         (" 0401 ", "0401"),
         ("\u{a0}1.00\u{a0}", "1.00"),
         ("\t01\t", "01"),
+        ("\u{200b}\u{feff}0401\u{ad}\u{2060}", "0401"),
         ("=\"0401\"", "0401"),
         (" =\"60500000100\" ", "60500000100"),
         ("=\" 01 \"", "01"),
@@ -104,6 +105,16 @@ fn the_meant_value_is_trimmed_and_unwrapped_and_otherwise_kept() {
         ("é", "é"),
     ] {
         assert_eq!(meant(text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn only_what_is_more_than_style_counts_as_lost() {
+    for text in ["0401", " 0401 ", "=\"0401\"", " =\" 0401\" ", "é", " Müller GmbH ", ""] {
+        assert!(!lost_invisible(text, meant(text)), "{text:?}");
+    }
+    for text in ["\u{a0}0401", "0401\u{200b}", "=\"0401\u{a0}\"", "\u{a0}", "\u{feff}Müller"] {
+        assert!(lost_invisible(text, meant(text)), "{text:?}");
     }
 }
 
@@ -124,7 +135,7 @@ fn excerpts_end_at_a_character() {
 
 #[test]
 fn entry_numbers_that_cannot_tell_entries_apart_are_found() {
-    for text in ["ABC12345676", "31E00000015", "1234567890", "E2E12345670", "9E00000001"] {
+    for text in ["ABC12345676", "31E00000015", "1234567890", "E2E12345670", "9E00000001", "ＡＢＣ１２３４５６７６"] {
         assert_eq!(entry_number_fault(text), None, "{text}");
     }
     for text in ["", "Total", "Grand Total", "1.01E+10", "3.1E+16", "3E+16", "1.5e16"] {
@@ -169,7 +180,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_a_value_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..24)) {
-        let _ = (money(&bytes), quantity(&bytes), integer(&bytes), super::super::date::date(&bytes));
+        let _ = (money(&bytes), quantity(&bytes), integer(&bytes), super::super::date::date(&bytes, Default::default()));
         let text = windows_1252(&bytes);
         let _ = (meant(&text), entry_number_fault(&text));
     }
