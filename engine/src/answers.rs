@@ -11,8 +11,10 @@ use bonded_schemas::Receipt;
 
 use crate::{
     error::{Error, ErrorKind, Result},
+    findings,
     ingest::{DriftAlert, quarantine_text},
     lakehouse::{Lakehouse, Tenant},
+    rules, score,
 };
 
 pub async fn session(house: &Lakehouse, tenant: &Tenant) -> Result<Session> {
@@ -27,6 +29,7 @@ pub async fn session(house: &Lakehouse, tenant: &Tenant) -> Result<Session> {
         store: house.lake.store(),
         root_url: house.lake.root().to_owned(),
         meta: meta(tenant).await?,
+        rules: rules::book(&house.settings)?,
         limits: Limits {
             memory_bytes_max: query.memory_bytes_max,
             time_max: query.time_max()?,
@@ -52,7 +55,7 @@ fn times(values: impl IntoIterator<Item = chrono::DateTime<chrono::Utc>>) -> Arr
     )
 }
 
-/// `deliveries`, `rejects`, `control_totals` and `drift`, unsealed for this session.
+/// `deliveries`, `rejects`, `warnings`, `control_totals` and `drift`, unsealed for this session.
 async fn meta(tenant: &Tenant) -> Result<Vec<(String, RecordBatch)>> {
     let rows = tenant.ledger.deliveries().await?;
     let receipts = rows
@@ -96,6 +99,23 @@ async fn meta(tenant: &Tenant) -> Result<Vec<(String, RecordBatch)>> {
         ("text", text(rejects.iter().map(|(_, r)| Some(r.text.clone())))),
         ("reason", text(rejects.iter().map(|(_, r)| Some(r.reason.clone())))),
         ("scope", text(rejects.iter().map(|(_, r)| Some(format!("{:?}", r.scope).to_lowercase())))),
+        ("kind", text(rejects.iter().map(|(_, r)| Some(r.kind.as_str())))),
+    ])?;
+
+    let warnings: Vec<_> =
+        known.iter().flat_map(|r| r.warnings.iter().map(|warning| (r.delivery.id.to_string(), warning))).collect();
+    let first = |pick: fn(&bonded_schemas::WarningExample) -> u64| -> ArrayRef {
+        Arc::new(UInt64Array::from_iter(warnings.iter().map(|(_, w)| w.examples.first().map(pick))))
+    };
+    let warnings_batch = batch(vec![
+        ("delivery_id", text(warnings.iter().map(|(id, _)| Some(id.clone())))),
+        ("rule", text(warnings.iter().map(|(_, w)| Some(w.rule.as_str())))),
+        ("column", text(warnings.iter().map(|(_, w)| w.column.clone()))),
+        ("count", Arc::new(UInt64Array::from_iter_values(warnings.iter().map(|(_, w)| w.count)))),
+        ("first_line", first(|example| example.line)),
+        ("first_byte", first(|example| example.byte)),
+        ("first_text", text(warnings.iter().map(|(_, w)| w.examples.first().map(|example| example.text.clone())))),
+        ("message", text(warnings.iter().map(|(_, w)| Some(w.rule.says())))),
     ])?;
 
     let totals: Vec<_> =
@@ -121,10 +141,14 @@ async fn meta(tenant: &Tenant) -> Result<Vec<(String, RecordBatch)>> {
         ("column", text(drift.iter().map(|(_, f)| Some(f.column.clone())))),
         ("message", text(drift.iter().map(|(_, f)| Some(f.message.clone())))),
     ])?;
-    Ok(vec![
+    let mut tables = vec![
         ("deliveries".into(), deliveries),
         ("rejects".into(), rejects_batch),
+        ("warnings".into(), warnings_batch),
         ("control_totals".into(), totals_batch),
         ("drift".into(), drift_batch),
-    ])
+    ];
+    tables.extend(findings::meta::tables(tenant).await?);
+    tables.extend(score::tables(tenant).await?);
+    Ok(tables)
 }

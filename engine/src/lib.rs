@@ -4,11 +4,17 @@
 
 pub mod accept;
 pub mod answers;
+pub mod attest;
+pub mod checks;
+pub mod claims;
 pub mod console;
 pub mod demo;
 pub mod error;
+pub mod findings;
 pub mod ingest;
 pub mod lakehouse;
+pub mod rules;
+pub mod score;
 pub mod settings;
 
 pub use error::{Error, ErrorKind, Result};

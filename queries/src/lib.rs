@@ -4,7 +4,13 @@
 //! a catalog and an object store.
 
 pub mod answer;
+pub mod attest;
+pub mod cape;
+mod cells;
+pub mod deadlines;
+pub mod entry_history;
 pub mod error;
+mod facts;
 mod lake;
 pub mod library;
 pub mod limits;
@@ -17,7 +23,7 @@ mod testing;
 
 pub use answer::{Answer, Format};
 pub use error::{Error, ErrorKind, Result};
-pub use library::{Question, Topic, library};
+pub use library::{Library, Question, Topic, library};
 pub use limits::Limits;
 pub use reconcile::{CheckResult, Outcome};
 pub use session::{Session, SessionParts};

@@ -1,73 +1,116 @@
 //! The library: one question a file, with who asks it and by which rule.
-//! Promise: every question has a header of two lines; every check also says how grave its findings are,
-//! what it needs to be judged, and which rows are its evidence.
+//! Promise: every question has a header of two lines; every check also says how grave its findings are, which rule it
+//! cites, what it needs to be judged, and which rows are its evidence. A file that does not is refused by name.
+//! Never: a user's own check does nothing that a question could not: it is read by the same session, which only reads.
 
 use std::sync::LazyLock;
 
 use bonded_schemas::Severity;
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+mod files;
+mod header;
+mod params;
+
+pub(crate) use header::reads;
+pub use params::{Kind, Param};
+pub(crate) use params::{Values, bind, refuse_unknown};
 
 /// One SQL file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Question {
-    /// Stable for ever; the file's name without its ending.
-    pub id: &'static str,
+    /// Stable for ever; the file's name without its ending. A user's own begin with `user.`.
+    pub id: String,
     pub topic: Topic,
-    pub question: &'static str,
-    /// Who asks, and the rule cited.
-    pub who_asks: &'static str,
-    pub sql: &'static str,
+    pub question: String,
+    /// Who asks, and why.
+    pub who_asks: String,
+    #[serde(skip)]
+    pub sql: String,
+    pub params: Vec<Param>,
     /// Only checks have one.
     pub check: Option<Check>,
 }
 
 /// The folder a question lies in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Topic {
     /// Views and functions of every session.
     History,
     /// Checks, run by `Session::reconcile`.
     Reconcile,
+    /// Reports, run by `Session::report`.
+    Audit,
 }
 
 /// What makes a question a check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     pub severity: Severity,
+    /// The rule it judges by, with its mark.
+    pub rule: String,
     /// Each of these must have rows, and the column values, or the check is not judged.
     pub needs: Vec<Source>,
+    /// At least one of these columns must have values.
+    pub any: Vec<Source>,
     /// At least one of these must have rows.
     pub against: Vec<Source>,
+    /// Columns that help and may be empty.
+    pub reads: Vec<Source>,
     /// Where the compared rows are.
     pub evidence: Vec<Evidence>,
+    /// Tables that are made once for all checks that share them.
+    pub work: Vec<Work>,
 }
 
 /// A view, or one column of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Source {
     pub view: View,
-    pub column: Option<&'static str>,
+    pub column: Option<String>,
 }
 
 /// Rows that a finding rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Evidence {
     pub view: View,
     /// The rows of the finding's line, or of the whole entry.
     pub grain: Grain,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Grain {
     Entry,
     Line,
 }
 
 /// The current truth of one report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum View {
     EntrySummaries,
     EntryLines,
     TariffLines,
+}
+
+/// A table that several checks share, `work.entries`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Entries in which something differs between the reports.
+    Entries,
+    /// The lines of those entries.
+    Lines,
+    /// Lines whose tariff numbers are out of order.
+    Stacks,
+    /// Line fees by the rules; what agrees is counted.
+    Fees,
+    /// The median duty rate of each product.
+    Rates,
 }
 
 impl View {
@@ -94,144 +137,93 @@ impl View {
     }
 }
 
-macro_rules! files {
-    ($topic:expr, $folder:literal, [$($id:literal),* $(,)?]) => {
-        [$(($topic, $id, include_str!(concat!("../sql/", $folder, "/", $id, ".sql")))),*]
-    };
-}
+impl Work {
+    pub const ALL: [Work; 5] = [Work::Entries, Work::Lines, Work::Stacks, Work::Fees, Work::Rates];
 
-const HISTORY: [(Topic, &str, &str); 8] = files!(
-    Topic::History,
-    "history",
-    [
-        "entry_summaries",
-        "entry_lines",
-        "tariff_lines",
-        "entry_summaries_as_of",
-        "entry_lines_as_of",
-        "tariff_lines_as_of",
-        "changes",
-        "vanished",
-    ]
-);
-
-/// In the order in which they are run and told.
-const RECONCILE: [(Topic, &str, &str); 8] = files!(
-    Topic::Reconcile,
-    "reconcile",
-    [
-        "line_value",
-        "line_duty",
-        "entry_value",
-        "entry_duty",
-        "entry_mpf_clamp",
-        "missing_in_es_001",
-        "missing_in_es_002",
-        "missing_in_es_003",
-    ]
-);
-
-/// All questions: the checks, then those of history.
-pub fn library() -> &'static [Question] {
-    static LIBRARY: LazyLock<Vec<Question>> = LazyLock::new(|| {
-        RECONCILE
-            .into_iter()
-            .chain(HISTORY)
-            .map(|(topic, id, sql)| read(topic, id, sql).expect("compiled in, and a test proves that each header reads"))
-            .collect()
-    });
-    &LIBRARY
-}
-
-/// The checks alone.
-pub(crate) fn checks() -> impl Iterator<Item = (&'static Question, &'static Check)> {
-    library().iter().filter_map(|question| question.check.as_ref().map(|check| (question, check)))
-}
-
-fn read(topic: Topic, id: &'static str, sql: &'static str) -> Option<Question> {
-    let mut lines = sql.lines().map_while(|line| line.strip_prefix("-- "));
-    let question = lines.next().filter(|line| line.contains('?'))?;
-    let who_asks = lines.next().filter(|line| line.contains("ask"))?;
-    let settings: Vec<(&str, &str)> = lines.map(|line| line.split_once(": ")).collect::<Option<_>>()?;
-    let check = match topic {
-        Topic::History => settings.is_empty().then_some(None)?,
-        Topic::Reconcile => Some(read_check(&settings)?),
-    };
-    Some(Question { id, topic, question, who_asks, sql, check })
-}
-
-fn read_check(settings: &[(&'static str, &'static str)]) -> Option<Check> {
-    let mut check = Check { severity: Severity::Info, needs: Vec::new(), against: Vec::new(), evidence: Vec::new() };
-    let mut severity = None;
-    for (name, value) in settings {
-        let items = value.split(", ");
-        match *name {
-            "severity" => {
-                severity = [Severity::Info, Severity::Warning, Severity::Error].into_iter().find(|s| s.as_str() == *value)
-            }
-            "needs" => check.needs = items.map(read_source).collect::<Option<_>>()?,
-            "against" => check.against = items.map(read_source).collect::<Option<_>>()?,
-            "evidence" => check.evidence = items.map(read_evidence).collect::<Option<_>>()?,
-            _ => return None,
+    pub fn name(self) -> &'static str {
+        match self {
+            Work::Entries => "entries",
+            Work::Lines => "lines",
+            Work::Stacks => "stacks",
+            Work::Fees => "fees",
+            Work::Rates => "rates",
         }
     }
-    check.severity = severity?;
-    (!check.needs.is_empty() && !check.evidence.is_empty()).then_some(check)
-}
 
-fn read_source(text: &'static str) -> Option<Source> {
-    match text.split_once('.') {
-        Some((view, column)) => Some(Source { view: View::named(view)?, column: Some(column) }),
-        None => Some(Source { view: View::named(text)?, column: None }),
+    fn named(name: &str) -> Option<Self> {
+        Work::ALL.into_iter().find(|work| work.name() == name)
     }
 }
 
-fn read_evidence(text: &'static str) -> Option<Evidence> {
-    let (view, grain) = text.split_once(' ')?;
-    let grain = match grain {
-        "entry" => Grain::Entry,
-        "line" => Grain::Line,
-        _ => return None,
-    };
-    Some(Evidence { view: View::named(view)?, grain })
+/// Questions by id: the built-in ones, and a user's own checks after them.
+#[derive(Clone, Debug)]
+pub struct Library {
+    questions: Vec<Question>,
+}
+
+impl Library {
+    pub fn builtin() -> &'static Library {
+        static LIBRARY: LazyLock<Library> = LazyLock::new(|| Library {
+            questions: files::read_all().expect("compiled in, and a test proves that each header reads"),
+        });
+        &LIBRARY
+    }
+
+    /// The built-in questions and a user's own checks: (file name without its ending, text).
+    ///
+    /// # Errors
+    /// `Input` when a name or a header is not well formed; it says which file and what to change.
+    pub fn with_own(own: impl IntoIterator<Item = (String, String)>) -> Result<Library> {
+        let mut library = Library::builtin().clone();
+        for (name, sql) in own {
+            let well_named = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            if !well_named || !(1..=60).contains(&name.len()) {
+                return Err(Error::input(format!("check file `{name}.sql`: name it in a-z, 0-9 and _, at most 60 of them")));
+            }
+            let id = format!("user.{name}");
+            if library.questions.iter().any(|question| question.id == id) {
+                return Err(Error::input(format!("two check files are called `{name}.sql`; rename one")));
+            }
+            library.questions.push(header::read(Topic::Reconcile, &id, &sql)?);
+        }
+        Ok(library)
+    }
+
+    pub fn questions(&self) -> &[Question] {
+        &self.questions
+    }
+
+    pub fn checks(&self) -> impl Iterator<Item = (&Question, &Check)> {
+        self.questions.iter().filter_map(|question| question.check.as_ref().map(|check| (question, check)))
+    }
+
+    pub fn reports(&self) -> impl Iterator<Item = &Question> {
+        self.questions.iter().filter(|question| question.topic == Topic::Audit)
+    }
+
+    /// The named checks, in the library's order, or all of them.
+    pub(crate) fn chosen(&self, only: Option<&[String]>) -> Result<Vec<(&Question, &Check)>> {
+        let all: Vec<_> = self.checks().collect();
+        let Some(only) = only else { return Ok(all) };
+        if let Some(unknown) = only.iter().find(|id| !all.iter().any(|(question, _)| question.id == **id)) {
+            let known: Vec<&str> = all.iter().map(|(question, _)| question.id.as_str()).collect();
+            return Err(Error::input(format!("no check `{unknown}`; known: {}", known.join(", "))));
+        }
+        Ok(all.into_iter().filter(|(question, _)| only.contains(&question.id)).collect())
+    }
+
+    pub(crate) fn report(&self, id: &str) -> Result<&Question> {
+        self.reports().find(|question| question.id == id).ok_or_else(|| {
+            let known: Vec<&str> = self.reports().map(|question| question.id.as_str()).collect();
+            Error::input(format!("no report `{id}`; known: {}", known.join(", ")))
+        })
+    }
+}
+
+/// All built-in questions: the checks, then reports, then those of history.
+pub fn library() -> &'static [Question] {
+    Library::builtin().questions()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_question_has_its_header() {
-        for (topic, id, sql) in RECONCILE.into_iter().chain(HISTORY) {
-            assert!(read(topic, id, sql).is_some(), "{id}");
-        }
-    }
-
-    #[test]
-    fn ids_are_the_stable_ones() {
-        let ids: Vec<&str> = checks().map(|(question, _)| question.id).collect();
-        assert_eq!(
-            ids,
-            [
-                "line_value",
-                "line_duty",
-                "entry_value",
-                "entry_duty",
-                "entry_mpf_clamp",
-                "missing_in_es_001",
-                "missing_in_es_002",
-                "missing_in_es_003"
-            ]
-        );
-    }
-
-    #[test]
-    fn no_question_compares_through_a_narrowing_cast_or_a_float() {
-        for question in library() {
-            let casts = question.sql.to_uppercase();
-            for narrow in [" AS BIGINT", " AS DOUBLE", " AS FLOAT", " AS REAL", "ROUND("] {
-                assert!(!casts.contains(narrow), "{} has {narrow}", question.id);
-            }
-        }
-    }
-}
+mod tests;

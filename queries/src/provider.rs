@@ -17,7 +17,7 @@ use datafusion::{
         source::DataSourceExec,
     },
     logical_expr::{Expr, TableProviderFilterPushDown},
-    physical_plan::ExecutionPlan,
+    physical_plan::{ExecutionPlan, empty::EmptyExec},
 };
 use iceberg::{arrow::schema_to_arrow_schema, spec::SnapshotRef};
 use object_store::ObjectMeta;
@@ -128,6 +128,14 @@ impl TableProvider for HistoryTable {
                 version: None,
             };
             parts.push(PartitionedFile::new_from_meta(object).with_statistics(file.statistics));
+        }
+        if parts.is_empty() {
+            // A scan of no file has no partition at all, and a join above it wants at least one.
+            let schema = match projection {
+                Some(columns) => Arc::new(self.schema.project(columns)?),
+                None => self.schema.clone(),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let statistics = statistics::sum(&self.schema, &known);
         let groups = FileGroup::new(parts).split_files(state.config().target_partitions().max(1));

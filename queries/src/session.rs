@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use bonded_schemas::{Registry, Report, table::schema};
+use bonded_schemas::{Registry, Report, RuleBook, table::schema};
 use datafusion::{
     arrow::array::RecordBatch,
     catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider},
@@ -31,18 +31,21 @@ use crate::{
     answer::Answer,
     error::{Error, Result},
     lake::{LakeRoot, OnlyTheLake},
+    library::{Values, bind},
     limits::Limits,
     provider::{History, HistoryTable},
+    reconcile::{WORK, Works},
     rules,
 };
 
 mod casts;
+mod functions;
 mod history;
 mod instant;
 mod pauses;
 mod refusal;
 
-const CATALOG: &str = "bonded";
+pub(crate) const CATALOG: &str = "bonded";
 const TABLES: &str = "public";
 const META: &str = "meta";
 /// Named in the error when memory runs out.
@@ -60,6 +63,8 @@ pub struct SessionParts {
     pub root_url: String,
     /// Tables of the tenant's ledger, shown under `meta`: `("deliveries", rows)` is `meta.deliveries`.
     pub meta: Vec<(String, RecordBatch)>,
+    /// Shown as `meta.rules_*`, and what checks judge by.
+    pub rules: RuleBook,
     pub limits: Limits,
 }
 
@@ -77,11 +82,13 @@ impl fmt::Debug for SessionParts {
 /// SQL over one tenant's tables as they were when the session opened.
 ///
 /// Tables: `es_001`, `es_002`, `es_003` (append-only history). Views: `entry_summaries`, `entry_lines`,
-/// `tariff_lines` (current truth) and `vanished`. Functions: `entry_summaries_as_of(t)`, `entry_lines_as_of(t)`,
-/// `tariff_lines_as_of(t)`, `changes(from, to)`, and `at('es_003', snapshot or time)`. Schema `meta`: the ledger and the rules.
+/// `tariff_lines` (current truth), `sightings` and `vanished`. Functions: `entry_summaries_as_of(t)`, `entry_lines_as_of(t)`,
+/// `tariff_lines_as_of(t)`, `changes(from, to)`, `columns_delivered('es_001')` and `at('es_003', snapshot or time)`; of values: `check_digit_ok(entry)`,
+/// `check_digit(entry)`, `round_half_up_to_cents(amount)`. Schema `meta`: the ledger and the rules. Schema `work`: what checks share.
 pub struct Session {
     context: SessionContext,
     limits: Limits,
+    works: Works,
 }
 
 impl fmt::Debug for Session {
@@ -96,7 +103,7 @@ impl Session {
     /// # Errors
     /// `Damaged` when one does not open (a disabled key, say).
     pub async fn open(parts: SessionParts) -> Result<Self> {
-        let SessionParts { catalog, namespace, store, root_url, meta, limits } = parts;
+        let SessionParts { catalog, namespace, store, root_url, meta, rules, limits } = parts;
         let root = LakeRoot::new(&root_url);
         let mut histories = HashMap::new();
         let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
@@ -123,15 +130,27 @@ impl Session {
             };
             tables.push((report.table().to_owned(), provider));
         }
-        let session = Self::over(tables, meta, store, limits).await?;
+        let session = Self::over_rules(tables, meta, &rules, store, limits).await?;
+        session.context.register_udtf("columns_delivered", Arc::new(history::ColumnsDelivered::new(histories.clone())));
         session.context.register_udtf("at", Arc::new(history::At::new(histories)));
         Ok(session)
     }
 
     /// A session over any tables that have the reports' names; tests bring their own.
+    #[cfg(test)]
     pub(crate) async fn over(
         tables: Vec<(String, Arc<dyn TableProvider>)>,
+        meta: Vec<(String, RecordBatch)>,
+        store: Arc<dyn ObjectStore>,
+        limits: Limits,
+    ) -> Result<Self> {
+        Self::over_rules(tables, meta, RuleBook::builtin(), store, limits).await
+    }
+
+    pub(crate) async fn over_rules(
+        tables: Vec<(String, Arc<dyn TableProvider>)>,
         mut meta: Vec<(String, RecordBatch)>,
+        book: &RuleBook,
         store: Arc<dyn ObjectStore>,
         limits: Limits,
     ) -> Result<Self> {
@@ -141,7 +160,7 @@ impl Session {
             public.register_table(name, table)?;
         }
         let facts = Arc::new(MemorySchemaProvider::new());
-        meta.push((rules::MPF_TABLE.to_owned(), rules::mpf()?));
+        meta.extend(rules::tables(book)?);
         for (name, rows) in meta {
             let name = name.strip_prefix("meta.").unwrap_or(&name).to_owned();
             facts.register_table(name, Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))?;
@@ -149,9 +168,11 @@ impl Session {
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema(TABLES, public.clone())?;
         catalog.register_schema(META, facts)?;
+        catalog.register_schema(WORK, Arc::new(MemorySchemaProvider::new()))?;
         context.register_catalog(CATALOG, Arc::new(catalog));
+        functions::register(&context);
         history::register(&context, public.as_ref()).await?;
-        Ok(Self { context, limits })
+        Ok(Self { context, limits, works: Works::default() })
     }
 
     /// Plans the question and starts to answer it.
@@ -159,13 +180,25 @@ impl Session {
     /// # Errors
     /// `Input` for bad SQL and unknown names, `Refused` for anything but reading, `Limit`, `Damaged`.
     pub async fn query(&self, sql: &str) -> Result<Answer> {
+        self.run(sql, None).await
+    }
+
+    /// The same, with literals in the place of the question's `$name`s.
+    pub(crate) async fn ask(&self, sql: &str, values: &Values) -> Result<Answer> {
+        self.run(sql, Some(values.clone())).await
+    }
+
+    async fn run(&self, sql: &str, values: Option<Values>) -> Result<Answer> {
         let deadline = Instant::now() + self.limits.time_max;
         let context = self.context.clone();
         let sql = sql.to_owned();
         // In a task of its own: planning works without pause, and the deadline must not wait for it.
         let mut planning = JoinSet::new();
         planning.spawn(async move {
-            let statement = refusal::parse(&sql)?;
+            let mut statement = refusal::parse(&sql)?;
+            if let Some(values) = values {
+                bind(&mut statement, &values)?;
+            }
             let state = context.state();
             let plan = refusal::plan(&state, statement).await?;
             let physical = state.create_physical_plan(&plan).await?;
@@ -190,6 +223,10 @@ impl Session {
 
     pub(crate) fn context(&self) -> &SessionContext {
         &self.context
+    }
+
+    pub(crate) fn works(&self) -> &Works {
+        &self.works
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -37,11 +37,14 @@ pub struct Finding {
     pub severity: Severity,
     pub entry_summary_number: String,
     pub entry_summary_line_number: Option<i32>,
-    /// Decimal strings; null where a report holds no such row.
+    /// Decimal strings, or the text that a check compares; null where a report holds no such row.
     pub expected: Option<String>,
     pub actual: Option<String>,
     /// The deliveries that the compared rows came from.
     pub delivery_ids: Vec<String>,
     /// Side by side with `delivery_ids`: the 1-based line where each row starts in its delivery.
     pub lines: Vec<i64>,
+    /// The compared reports were pulled on different days, which may be all there is to it.
+    #[serde(default)]
+    pub as_of_differs: bool,
 }

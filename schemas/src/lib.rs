@@ -2,19 +2,27 @@
 //! Promise: every other room speaks in these types, and each type keeps its invariants by construction.
 //! Never: no I/O, no async, no clock, no randomness, no cryptography.
 
+pub mod calendar;
+pub mod cape;
+pub mod deadline;
 pub mod delivery;
 pub mod drift;
 pub mod edition;
+pub mod entry_facts;
 pub mod entry_number;
 pub mod error;
 pub mod finding;
+pub mod importer_number;
 pub mod registry;
 pub mod report;
 pub mod rules;
 pub mod table;
 pub mod tenant;
 
-pub use delivery::{Channel, ControlTotal, Delivery, DeliveryId, DeliveryState, Quarantine, QuarantineReason, Receipt, Reject};
+pub use delivery::{
+    Channel, ControlTotal, Delivery, DeliveryId, DeliveryState, Quarantine, QuarantineReason, Receipt, Reject, RejectKind,
+    Warning, WarningExample, WarningRule,
+};
 pub use drift::{
     Binding, Bound, ColumnProfile, Drift, DriftFinding, DriftKind, Mapping, Proposal, bind, fingerprint_text, judge_values,
 };
@@ -23,5 +31,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use finding::{Finding, Severity};
 pub use registry::{Recognition, Registry};
 pub use report::Report;
-pub use rules::{MpfRule, mpf_rule, mpf_rules};
+pub use rules::{Code, CodeRule, MpfRule, RuleBook, code_rule, mpf_rule, mpf_rules};
 pub use tenant::{TenantId, TenantScope};

@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+mod book;
+mod codes;
+
+pub use book::{EntryTypeRule, FamilyRule, HtsPerLineRule, RateRule, RuleBook, RuleLine};
+pub use codes::{Code, CodeRule, KnownCodes, code_rule, parse_codes};
+
 /// Bounds of an entry's merchandise processing fee (class 499, 19 CFR 24.23) over a span of entry dates.
 ///
 /// Line fees are not bounded; their sum over the entry is, at or between these two.
@@ -41,6 +47,16 @@ pub enum Mark {
     /// General knowledge, not looked up.
     #[serde(rename = "G")]
     General,
+}
+
+impl Mark {
+    pub fn letter(self) -> &'static str {
+        match self {
+            Mark::Verified => "V",
+            Mark::Secondary => "S",
+            Mark::General => "G",
+        }
+    }
 }
 
 impl MpfRule {

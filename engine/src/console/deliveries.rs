@@ -1,7 +1,7 @@
 //! `deliveries`, `receipt` and `raw`: what came in, what became of it, and the bytes themselves.
 
 use bonded_connectors::store::ledger::LedgerRow;
-use bonded_schemas::Receipt;
+use bonded_schemas::{DeliveryState, Receipt};
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 
@@ -22,6 +22,9 @@ struct Line {
     tenant: String,
     delivery_id: String,
     file_name: Option<String>,
+    /// The delivery that it came in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<String>,
     report: Option<String>,
     state: &'static str,
     rows: Option<u64>,
@@ -42,6 +45,7 @@ pub async fn deliveries(house: &Lakehouse, args: &Which, output: &Output) -> Res
                 tenant: tenant.scope.tenant().to_string(),
                 delivery_id: row.delivery_id.to_string(),
                 file_name: receipt.as_ref().map(|r| r.delivery.file_name.clone()),
+                container: receipt.as_ref().and_then(|r| r.delivery.container.as_ref()).map(|c| c.delivery_id.to_string()),
                 report: row.report.map(|report| report.to_string()),
                 state: row.state.as_str(),
                 rows: receipt.as_ref().map(|r| r.rows_committed),
@@ -62,7 +66,7 @@ pub async fn deliveries(house: &Lakehouse, args: &Which, output: &Output) -> Res
                     l.tenant.clone(),
                     l.delivery_id.clone(),
                     l.report.clone().unwrap_or("-".into()),
-                    l.file_name.clone().unwrap_or("-".into()),
+                    shown_file(l, &lines),
                     l.state.into(),
                     number(l.rows),
                     number(l.rejects),
@@ -72,6 +76,14 @@ pub async fn deliveries(house: &Lakehouse, args: &Which, output: &Output) -> Res
         )
     })?;
     Ok(0)
+}
+
+/// A member's name, and that of what it came in.
+fn shown_file(line: &Line, lines: &[Line]) -> String {
+    let name = line.file_name.clone().unwrap_or("-".into());
+    let Some(container) = &line.container else { return name };
+    let outer = lines.iter().find(|outer| outer.delivery_id == *container).and_then(|outer| outer.file_name.as_ref());
+    format!("{name} (in {})", outer.unwrap_or(container))
 }
 
 /// The receipt, when the delivery has come to its end.
@@ -105,10 +117,11 @@ pub async fn receipt(house: &Lakehouse, args: &WhichDelivery, output: &Output) -
 /// A receipt as people read it.
 pub fn text(receipt: &Receipt) -> String {
     let delivery = &receipt.delivery;
+    let nameless = if receipt.state == DeliveryState::Unpacked { "none: a container" } else { "not recognised" };
     let mut facts: Vec<[String; 2]> = vec![
         ["file".into(), delivery.file_name.clone()],
         ["delivery".into(), delivery.id.to_string()],
-        ["report".into(), receipt.report.map_or("not recognised".into(), |r| r.to_string())],
+        ["report".into(), receipt.report.map_or(nameless.into(), |r| r.to_string())],
         ["state".into(), receipt.state.as_str().into()],
         [
             "received, as of".into(),
@@ -117,8 +130,13 @@ pub fn text(receipt: &Receipt) -> String {
         ["by".into(), delivery.actor.clone()],
         ["bytes, SHA-256".into(), format!("{}, {}", receipt.size_bytes, receipt.sha256)],
     ];
+    if let Some(container) = &delivery.container {
+        facts.push(["came in".into(), format!("delivery {}, as {}", container.delivery_id, container.member)]);
+    }
     if let Some(quarantine) = &receipt.quarantine {
         facts.push(["quarantined".into(), quarantine_text(quarantine)]);
+    } else if receipt.state == DeliveryState::Unpacked {
+        facts.push(["members".into(), format!("{}, each a delivery of its own", receipt.members.len())]);
     } else {
         facts.push(["edition".into(), receipt.edition.clone().unwrap_or_default()]);
         facts.push([
@@ -130,7 +148,16 @@ pub fn text(receipt: &Receipt) -> String {
     }
     facts.extend(receipt.dialect.iter().map(|(key, value)| [key.replace('_', " "), value.clone()]));
     facts.extend(receipt.control_totals.iter().map(|total| [format!("sum of {}", total.column), total.sum.clone()]));
+    facts.extend(delivery.provenance.iter().map(|(prompt, answer)| [format!("sender says: {prompt}"), answer.clone()]));
     let mut out = table(["receipt", ""], facts);
+    if !receipt.members.is_empty() {
+        let rows = receipt.members.iter().map(|member| {
+            let state = if member.duplicate { "delivered before" } else { member.state.as_str() };
+            [member.name.clone(), state.into(), member.delivery_id.to_string()]
+        });
+        out.push_str("\n\n");
+        out.push_str(&table(["member", "became", "delivery"], rows));
+    }
     if !receipt.drift.findings.is_empty() {
         let rows = receipt
             .drift
@@ -139,6 +166,20 @@ pub fn text(receipt: &Receipt) -> String {
             .map(|f| [f.severity.to_string(), format!("{:?}", f.kind).to_lowercase(), f.message.clone()]);
         out.push_str("\n\n");
         out.push_str(&table(["drift", "kind", "what"], rows));
+    }
+    if !receipt.warnings.is_empty() {
+        let rows = receipt.warnings.iter().map(|w| {
+            let first = w.examples.first();
+            [
+                w.count.to_string(),
+                w.column.clone().unwrap_or_default(),
+                first.map(|example| example.line.to_string()).unwrap_or_default(),
+                first.map(|example| example.text.clone()).unwrap_or_default(),
+                w.rule.says().to_owned(),
+            ]
+        });
+        out.push_str("\n\n");
+        out.push_str(&table(["warnings", "column", "first line", "text", "what"], rows));
     }
     if !receipt.rejects.is_empty() {
         let rows = receipt.rejects.iter().take(20).map(|r| {

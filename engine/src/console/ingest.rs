@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bonded_schemas::{Channel, DeliveryState};
+use bonded_schemas::Channel;
 use serde::Serialize;
 
 use super::{
@@ -18,7 +18,11 @@ use crate::{
 
 #[derive(Serialize)]
 struct Line<'a> {
-    file: String,
+    /// As given on the command line, for members too.
+    file: &'a str,
+    /// Its name in the container, when it came in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member: Option<&'a str>,
     duplicate: bool,
     #[serde(flatten)]
     receipt: &'a bonded_schemas::Receipt,
@@ -31,12 +35,15 @@ pub async fn ingest(house: &Lakehouse, args: &args::Ingest, output: &Output) -> 
     let mut quarantined = false;
     for file in &files {
         let done = one(house, &tenant, file, args.as_of).await?;
-        quarantined |= done.receipt.state == DeliveryState::Quarantined;
+        quarantined |= done.has_quarantined();
         if output.json {
-            let line = Line { file: file.display().to_string(), duplicate: done.duplicate, receipt: &done.receipt };
-            output.list(&[line], String::new)?;
+            let mut lines = Vec::new();
+            let file = file.display().to_string();
+            push_lines(&mut lines, &file, None, &done);
+            output.list(&lines, String::new)?;
         } else {
-            rows.push(row(file, &done));
+            let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+            push_rows(&mut rows, &name, 0, &done);
         }
     }
     output.say(&table(["file", "report", "state", "rows", "rejects", "drift", "delivery"], rows))?;
@@ -65,7 +72,23 @@ pub async fn one(
     run(house, tenant, Source { file_name: name, bytes: &mut bytes, channel: Channel::Console, as_of }).await
 }
 
-fn row(file: &Path, done: &Ingested) -> [String; 7] {
+/// A container, then its members.
+fn push_lines<'a>(lines: &mut Vec<Line<'a>>, file: &'a str, member: Option<&'a str>, done: &'a Ingested) {
+    lines.push(Line { file, member, duplicate: done.duplicate, receipt: &done.receipt });
+    for (listed, inner) in done.receipt.members.iter().zip(&done.members) {
+        push_lines(lines, file, Some(&listed.name), inner);
+    }
+}
+
+/// The same for people; what lies in another is set in.
+fn push_rows(rows: &mut Vec<[String; 7]>, name: &str, depth: usize, done: &Ingested) {
+    rows.push(row(format!("{}{name}", "  ".repeat(depth)), done));
+    for (listed, inner) in done.receipt.members.iter().zip(&done.members) {
+        push_rows(rows, &listed.name, depth + 1, inner);
+    }
+}
+
+fn row(name: String, done: &Ingested) -> [String; 7] {
     let receipt = &done.receipt;
     let state = match (done.duplicate, &receipt.quarantine) {
         (true, _) => "delivered before; nothing added".to_owned(),
@@ -73,7 +96,7 @@ fn row(file: &Path, done: &Ingested) -> [String; 7] {
         (false, None) => receipt.state.as_str().to_owned(),
     };
     [
-        file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned(),
+        name,
         receipt.report.map_or("-".into(), |report| report.to_string()),
         state,
         receipt.rows_committed.to_string(),

@@ -15,14 +15,24 @@ use crate::{
 };
 
 mod args;
+mod attest;
+mod cape;
+mod checks;
+mod deadlines;
 mod deliveries;
 mod demo;
 mod drift;
+mod finding;
+mod history;
+mod icalendar;
 mod ingest;
 mod output;
 mod progress;
 mod query;
 mod reconcile;
+mod report;
+mod rules;
+mod score;
 mod setup;
 
 use args::{Args, Command};
@@ -69,6 +79,8 @@ async fn dispatch(args: Args, output: &Output) -> Result<u8> {
             clap_complete::generate(shell, &mut Args::command(), "bonded", &mut std::io::stdout());
             Ok(0)
         }
+        Command::Checks(checks) => checks::checks(&settings, &checks, output),
+        Command::Report(report) if report.name.is_none() => report::list(&settings, output),
         Command::Init => setup::init(settings, doors(), output).await,
         Command::Demo(demo) => demo::demo(settings, doors(), &demo, output).await,
         command => {
@@ -84,7 +96,17 @@ async fn dispatch(args: Args, output: &Output) -> Result<u8> {
                 Command::Query(query) => query::query(&house, &query, output).await,
                 Command::Tables(which) => query::tables(&house, &which, output).await,
                 Command::Reconcile(reconcile) => reconcile::reconcile(&house, &reconcile, output).await,
-                Command::Init | Command::Demo(_) | Command::Completions { .. } => {
+                Command::Report(report) => report::report(&house, &report, output).await,
+                Command::Rules { action } => rules::rules(&house, &action, output),
+                Command::History(entry) => history::history(&house, &entry, output).await,
+                Command::Changes(span) => history::changes(&house, &span, output).await,
+                Command::Vanished(which) => history::vanished(&house, &which, output).await,
+                Command::Deadlines(deadlines) => deadlines::deadlines(&house, &deadlines, output).await,
+                Command::Cape(cape) => cape::cape(&house, &cape, output).await,
+                Command::Finding { action } => finding::finding(&house, &action, output).await,
+                Command::Attest(tenant) => attest::attest(&house, &tenant, output).await,
+                Command::Score(score) => score::score(&house, &score, output).await,
+                Command::Init | Command::Demo(_) | Command::Checks(_) | Command::Completions { .. } => {
                     Err(Error::new(ErrorKind::Internal, "this command was already handled"))
                 }
             }

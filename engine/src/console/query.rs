@@ -1,6 +1,8 @@
 //! `query` and `tables`: SQL over one tenant, and what there is to ask.
 
-use bonded_queries::Format as AnswerFormat;
+use std::path::Path;
+
+use bonded_queries::{Answer, Format as AnswerFormat};
 
 use super::{
     args::{self, Format, Which},
@@ -17,18 +19,29 @@ use crate::{
 
 pub async fn query(house: &Lakehouse, args: &args::Query, output: &Output) -> Result<u8> {
     let tenant = open(house, &args.tenant).await?;
-    let format = match (args.format, output.json) {
+    let format = format(args.format, args.output.as_deref(), output)?;
+    let session = session(house, &tenant).await?;
+    let answer = spinning("asking", session.query(&args.sql)).await?;
+    write(answer, format, args.output.as_deref()).await
+}
+
+/// The form in which an answer is written.
+pub fn format(asked: Option<Format>, file: Option<&Path>, output: &Output) -> Result<AnswerFormat> {
+    let format = match (asked, output.json) {
         (Some(Format::Csv), _) => AnswerFormat::Csv,
         (Some(Format::Parquet), _) => AnswerFormat::Parquet,
         (Some(Format::Jsonl), _) | (None, true) => AnswerFormat::JsonLines,
         (Some(Format::Table), _) | (None, false) => AnswerFormat::Table,
     };
-    if format == AnswerFormat::Parquet && args.output.is_none() && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+    if format == AnswerFormat::Parquet && file.is_none() && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         return Err(Error::input("Parquet is not for a terminal; name a file with --output"));
     }
-    let session = session(house, &tenant).await?;
-    let answer = spinning("asking", session.query(&args.sql)).await?;
-    match &args.output {
+    Ok(format)
+}
+
+/// Writes an answer to a file or to standard output.
+pub async fn write(answer: Answer, format: AnswerFormat, file: Option<&Path>) -> Result<u8> {
+    match file {
         Some(path) => {
             let cannot = |error| Error::input(format!("cannot write {}", path.display())).with_source(error);
             let mut file = std::io::BufWriter::new(std::fs::File::create(path).map_err(cannot)?);

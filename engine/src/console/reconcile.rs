@@ -8,13 +8,18 @@ use super::{
     output::{Output, table},
     progress::spinning,
 };
-use crate::{answers::session, error::Result, lakehouse::Lakehouse};
+use crate::{answers::session, checks::library, error::Result, lakehouse::Lakehouse};
 
 pub async fn reconcile(house: &Lakehouse, args: &args::Reconcile, output: &Output) -> Result<u8> {
+    let library = library(&house.settings)?;
     let tenant = open(house, &args.tenant).await?;
     let session = session(house, &tenant).await?;
     let chosen = (!args.checks.is_empty()).then_some(args.checks.as_slice());
-    let results = spinning("reconciling", session.reconcile(chosen)).await?;
+    let results = spinning("reconciling", session.reconcile_with(&library, chosen, &args.params)).await?;
+    // Other parameters are a trial: what they no longer find is not resolved.
+    if args.params.is_empty() {
+        crate::findings::record(house, &tenant, &results).await?;
+    }
     tenant.audit(house.clock.as_ref(), "reconcile", args.tenant.as_str(), "done").await?;
     if output.json {
         for result in &results {
@@ -54,9 +59,10 @@ pub fn text(results: &[CheckResult]) -> String {
             amount(&f.expected),
             amount(&f.actual),
             f.lines.iter().map(i64::to_string).take(4).collect::<Vec<_>>().join(" "),
+            if f.as_of_differs { "differ".into() } else { String::new() },
         ]
     });
-    let mut out = table(["check", "severity", "entry", "line", "expected", "actual", "at lines"], rows);
+    let mut out = table(["check", "severity", "entry", "line", "expected", "actual", "at lines", "pull dates"], rows);
     if all.len() > SHOWN_MAX {
         out.push_str(&format!("\n({} more with --json)", all.len() - SHOWN_MAX));
     }

@@ -1,26 +1,16 @@
 -- Which entry summary line rows hold now?
 -- Everyone asks; an entry's rows come whole from the latest delivery that holds it, since a restatement can drop rows.
-WITH held AS (
-    SELECT
-        entry_summary_number,
-        _delivery_id,
-        max(_as_of) AS _as_of
-    FROM es_002
-    GROUP BY
-        entry_summary_number,
-        _delivery_id
-),
-latest AS (
+WITH latest AS (
     SELECT
         entry_summary_number,
         first_value(_delivery_id ORDER BY _as_of DESC, _delivery_id DESC) AS _delivery_id
-    FROM held
+    FROM es_002
     GROUP BY
         entry_summary_number
 )
 SELECT
     es_002.*
-FROM es_002
-LEFT SEMI JOIN latest
-    ON es_002.entry_summary_number = latest.entry_summary_number
-    AND es_002._delivery_id = latest._delivery_id
+FROM latest
+RIGHT SEMI JOIN es_002
+    ON latest.entry_summary_number = es_002.entry_summary_number
+    AND latest._delivery_id = es_002._delivery_id

@@ -1,42 +1,25 @@
 -- Does each line's goods value in ES-002 equal the sum of its tariff rows in ES-003?
--- Finance and broker review ask; value stands on the chapter 1-97 row, chapter 99 rows carry zero (CSMS 18-000624).
+-- Finance and broker review ask; value stands on the chapter 1-97 row, chapter 99 rows carry zero.
 -- severity: error
+-- rule: CSMS 18-000624 [S]
 -- needs: tariff_lines.line_tariff_goods_value_amount, entry_lines.line_goods_value_amount
 -- evidence: tariff_lines line, entry_lines line
-WITH finer AS (
-    SELECT
-        entry_summary_number,
-        entry_summary_line_number,
-        sum(line_tariff_goods_value_amount) AS amount
-    FROM tariff_lines
-    GROUP BY
-        entry_summary_number,
-        entry_summary_line_number
-),
-coarser AS (
-    SELECT
-        entry_summary_number,
-        entry_summary_line_number,
-        sum(line_goods_value_amount) AS amount
-    FROM entry_lines
-    GROUP BY
-        entry_summary_number,
-        entry_summary_line_number
-)
+-- work: entries, lines
 SELECT
-    finer.entry_summary_number,
-    finer.entry_summary_line_number AS entry_summary_line_number,
-    finer.amount AS expected,
-    coarser.amount AS actual,
+    entry_summary_number,
+    entry_summary_line_number,
+    value_3 AS expected,
+    value_2 AS actual,
     CASE
-        WHEN finer.amount IS NULL THEN 'ES-003 states no such amount'
-        WHEN coarser.amount IS NULL THEN 'ES-002 states no such amount'
+        WHEN value_3 IS NULL THEN 'ES-003 states no such amount'
+        WHEN value_2 IS NULL THEN 'ES-002 states no such amount'
     END AS not_judged
-FROM finer
-INNER JOIN coarser
-    ON finer.entry_summary_number = coarser.entry_summary_number
-    AND finer.entry_summary_line_number = coarser.entry_summary_line_number
-WHERE finer.amount IS DISTINCT FROM coarser.amount
+FROM work.lines
+WHERE
+    rows_2 > 0
+    AND rows_3 > 0
+    AND entry_summary_line_number IS NOT NULL
+    AND (value_3 IS DISTINCT FROM value_2)
 ORDER BY
     entry_summary_number,
     entry_summary_line_number

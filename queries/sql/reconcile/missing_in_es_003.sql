@@ -1,67 +1,30 @@
 -- Which entries of ES-001 or ES-002 are not in ES-003, and which lines of ES-002 lack in an entry that is? `expected` is the goods value that ES-002, else ES-001, states.
 -- Tie-out asks; files pulled on different days or with different prompts, or a line dropped by a restatement.
 -- severity: warning
+-- rule: the three reports show the same entry summaries and lines [S]
 -- needs: tariff_lines
 -- against: entry_summaries, entry_lines
 -- evidence: entry_summaries entry, entry_lines line
-WITH headers AS (
+-- work: entries, lines
+WITH missing AS (
     SELECT
         entry_summary_number,
-        sum(total_goods_value_amount) AS amount
-    FROM entry_summaries
-    GROUP BY
-        entry_summary_number
-),
-lines AS (
-    SELECT
-        entry_summary_number,
-        sum(line_goods_value_amount) AS amount
-    FROM entry_lines
-    GROUP BY
-        entry_summary_number
-),
-others AS (
-    SELECT
-        coalesce(lines.entry_summary_number, headers.entry_summary_number) AS entry_summary_number,
-        coalesce(lines.amount, headers.amount) AS expected
-    FROM headers
-    FULL JOIN lines
-        ON lines.entry_summary_number = headers.entry_summary_number
-),
-line_sums AS (
-    SELECT
-        entry_summary_number,
-        entry_summary_line_number,
-        sum(line_goods_value_amount) AS amount
-    FROM entry_lines
-    GROUP BY
-        entry_summary_number,
-        entry_summary_line_number
-),
-missing_entries AS (
-    SELECT
-        others.entry_summary_number,
         CAST(NULL AS INTEGER) AS entry_summary_line_number,
-        others.expected
-    FROM others
-    LEFT ANTI JOIN tariff_lines
-        ON tariff_lines.entry_summary_number = others.entry_summary_number
-),
-missing_lines AS (
+        coalesce(value_2, value_1) AS expected
+    FROM work.entries
+    WHERE rows_3 = 0
+    UNION ALL
     SELECT
-        line_sums.entry_summary_number,
-        line_sums.entry_summary_line_number,
-        line_sums.amount AS expected
-    FROM line_sums
-    LEFT SEMI JOIN tariff_lines
-        ON tariff_lines.entry_summary_number = line_sums.entry_summary_number
-    WHERE NOT EXISTS (
-        SELECT 1
-        FROM tariff_lines
-        WHERE
-            tariff_lines.entry_summary_number = line_sums.entry_summary_number
-            AND tariff_lines.entry_summary_line_number = line_sums.entry_summary_line_number
-    )
+        lines.entry_summary_number,
+        lines.entry_summary_line_number,
+        lines.value_2 AS expected
+    FROM work.lines AS lines
+    INNER JOIN work.entries AS entries
+        ON entries.entry_summary_number = lines.entry_summary_number
+    WHERE
+        entries.rows_3 > 0
+        AND lines.rows_2 > 0
+        AND (lines.rows_3 = 0 OR lines.entry_summary_line_number IS NULL)
 )
 SELECT
     entry_summary_number,
@@ -69,12 +32,7 @@ SELECT
     expected,
     CAST(NULL AS DECIMAL(18, 2)) AS actual,
     CAST(NULL AS VARCHAR) AS not_judged
-FROM (
-    SELECT * FROM missing_entries
-    UNION ALL
-    SELECT * FROM missing_lines
-) AS missing
-WHERE entry_summary_number IS NOT NULL
+FROM missing
 ORDER BY
     entry_summary_number,
     entry_summary_line_number

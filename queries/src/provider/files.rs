@@ -3,15 +3,16 @@
 //! Never: delete files are not skipped over; a table that has some is refused rather than misread.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use bonded_schemas::table::DELIVERY_ID;
 use datafusion::{arrow::datatypes::Schema as ArrowSchema, common::Statistics};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use iceberg::{
-    spec::{DataContentType, DataFile, DataFileFormat, ManifestContentType, ManifestFile, SnapshotRef},
+    spec::{DataContentType, DataFile, DataFileFormat, Datum, ManifestContentType, ManifestFile, PrimitiveLiteral, SnapshotRef},
     table::Table,
 };
 use object_store::path::Path;
@@ -75,6 +76,28 @@ impl History {
         files.retain(|_| keep.next().unwrap_or(true));
         files.sort_by(|left, right| left.path.cmp(&right.path));
         Ok(files)
+    }
+
+    /// Of each delivery the columns that its files hold, blank ones included; `None` stands for files that hold several deliveries.
+    pub(crate) async fn columns_by_delivery(&self) -> Result<Vec<(Option<String>, BTreeSet<String>)>> {
+        let metadata = self.table.metadata();
+        let Some(snapshot) = metadata.current_snapshot() else { return Ok(Vec::new()) };
+        let schema = metadata.current_schema();
+        let delivery = schema.field_by_name(DELIVERY_ID).map(|field| field.id);
+        let list = self.list(snapshot).await?;
+        let loads: Vec<_> = list.iter().map(|manifest| self.manifest(manifest).boxed()).collect();
+        let manifests: Vec<Arc<Vec<Arc<DataFile>>>> = stream::iter(loads).buffered(MANIFESTS_AT_ONCE).try_collect().await?;
+        let mut known: BTreeMap<Option<String>, BTreeSet<String>> = BTreeMap::new();
+        for file in manifests.iter().flat_map(|files| files.iter()) {
+            let bound = |bounds: &HashMap<i32, Datum>| match bounds.get(&delivery?)?.literal() {
+                PrimitiveLiteral::String(id) => Some(id.clone()),
+                _ => None,
+            };
+            let of = bound(file.lower_bounds()).filter(|low| bound(file.upper_bounds()).as_ref() == Some(low));
+            let columns = file.value_counts().keys().filter_map(|id| schema.field_by_id(*id)).map(|field| field.name.clone());
+            known.entry(of).or_default().extend(columns);
+        }
+        Ok(known.into_iter().collect())
     }
 
     async fn list(&self, snapshot: &SnapshotRef) -> Result<Arc<Vec<ManifestFile>>> {

@@ -1,5 +1,6 @@
-//! The questions that history answers: current truth, as it stood, what changed, what vanished, time travel.
+//! The questions that history answers: current truth, as it stood, what changed, what was seen, what vanished, time travel.
 //! Promise: each is one SQL file, planned once when the session opens; a function call only fills in its values.
+//! Never: no question sorts or ranks the whole history. Which delivery holds for an entry comes from one small aggregate.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,20 +18,25 @@ use crate::{
     provider::{History, HistoryTable},
 };
 
+mod changes;
+mod delivered;
+
+pub(super) use delivered::ColumnsDelivered;
+
 /// Views, in an order in which each finds those it is built on.
-const VIEWS: [(&str, &str); 4] = [
+const VIEWS: [(&str, &str); 5] = [
     ("entry_summaries", include_str!("../../sql/history/entry_summaries.sql")),
     ("entry_lines", include_str!("../../sql/history/entry_lines.sql")),
     ("tariff_lines", include_str!("../../sql/history/tariff_lines.sql")),
+    ("sightings", include_str!("../../sql/history/sightings.sql")),
     ("vanished", include_str!("../../sql/history/vanished.sql")),
 ];
 
 /// Functions of points in time; `$1`, `$2` stand for the arguments.
-const FUNCTIONS: [(&str, usize, &str); 4] = [
+const FUNCTIONS: [(&str, usize, &str); 3] = [
     ("entry_summaries_as_of", 1, include_str!("../../sql/history/entry_summaries_as_of.sql")),
     ("entry_lines_as_of", 1, include_str!("../../sql/history/entry_lines_as_of.sql")),
     ("tariff_lines_as_of", 1, include_str!("../../sql/history/tariff_lines_as_of.sql")),
-    ("changes", 2, include_str!("../../sql/history/changes.sql")),
 ];
 
 pub(super) async fn register(context: &SessionContext, schema: &dyn SchemaProvider) -> Result<()> {
@@ -42,6 +48,8 @@ pub(super) async fn register(context: &SessionContext, schema: &dyn SchemaProvid
         let template = context.state().create_logical_plan(sql).await?;
         context.register_udtf(name, Arc::new(OfInstants { name, arguments, template }));
     }
+    let template = context.state().create_logical_plan(&changes::sql(schema).await?).await?;
+    context.register_udtf("changes", Arc::new(OfInstants { name: "changes", arguments: 2, template }));
     Ok(())
 }
 
@@ -101,3 +109,6 @@ impl TableFunctionImpl for At {
         Ok(Arc::new(table))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,6 +50,7 @@ fn addition(name: &str) -> Column {
         name: name.to_owned(),
         aliases: Vec::new(),
         kind: ColumnType::Text(None),
+        code: None,
         format: String::new(),
         required: Required::Optional,
         uses: Vec::new(),
