@@ -3,11 +3,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up its house should stop there")]
 
+mod attest;
 mod bad_input;
+mod cape;
+mod checks;
 mod console;
+mod containers;
+mod damage;
+mod deadlines;
+mod dialects;
 mod drift;
+mod findings;
+mod fuzz_entry;
+mod history;
 mod isolation;
 mod leaks;
+mod pollock;
 mod postgres;
 mod queries_encrypted;
 mod spine;

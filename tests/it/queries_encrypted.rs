@@ -95,6 +95,7 @@ impl House {
             store: self.store.clone(),
             root_url: ROOT.into(),
             meta: Vec::new(),
+            rules: bonded_schemas::RuleBook::builtin().clone(),
             limits: Limits { target_partitions: 2, ..Limits::default() },
         })
         .await
@@ -350,6 +351,7 @@ async fn a_disabled_key_opens_nothing() {
         store: house.store.clone(),
         root_url: ROOT.into(),
         meta: Vec::new(),
+        rules: bonded_schemas::RuleBook::builtin().clone(),
         limits: Limits::default(),
     })
     .await;

@@ -58,6 +58,40 @@ fn connectors_and_queries_never_meet() {
 }
 
 #[test]
+fn the_second_opinion_shares_no_parsing_and_no_typing_with_the_main_path() {
+    let attest = || sources("queries/src/attest").into_iter().chain([read("queries/src/attest.rs")]);
+    let code =
+        |text: &str| text.lines().filter(|line| !line.trim_start().starts_with("//")).map(str::to_owned).collect::<Vec<_>>();
+    let mut polars_in = Vec::new();
+    for (path, text) in attest().chain([read("engine/src/attest.rs")]) {
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+        let tests = name == "tests.rs";
+        for line in code(&text) {
+            // The straight line, the tables' reader, the binding of the main path, any other reader of CSV.
+            for word in ["ingest", "provider", "drift", "csv_async", "arrow::csv", "arrow_csv", "RowReader", "typed_column"] {
+                let of_the_double = tests && line.contains("table_provider");
+                assert!(!line.contains(word) || of_the_double, "attest names `{word}` in {}: {}", path.display(), line.trim());
+            }
+            // What reads the bytes knows no other engine.
+            if ["recount.rs", "typing.rs", "scan.rs", "placing.rs"].contains(&name.as_str()) {
+                for word in ["datafusion", "arrow::", "parquet", "crate::session", "crate::reconcile"] {
+                    assert!(!line.contains(word), "{} names `{word}`: {}", path.display(), line.trim());
+                }
+            }
+            if line.contains("polars") {
+                polars_in.push(name.clone());
+            }
+        }
+    }
+    assert!(polars_in.iter().any(|name| name == "recount.rs") && polars_in.iter().any(|name| name == "typing.rs"));
+    for (path, text) in sources("queries/src").into_iter().filter(|(path, _)| !path.to_string_lossy().contains("/attest")) {
+        for line in code(&text) {
+            assert!(!line.contains("polars"), "only the second opinion names Polars: {}: {}", path.display(), line.trim());
+        }
+    }
+}
+
+#[test]
 fn only_the_console_establishes_a_scope() {
     for (path, text) in sources("engine/src").into_iter().chain(sources("connectors/src")).chain(sources("queries/src")) {
         let name = path.to_string_lossy().into_owned();
