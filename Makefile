@@ -15,7 +15,7 @@ help:
 	@echo "make lint          rustfmt and clippy, warnings are errors"
 
 demo: setup
-	cargo build --release --locked
+	cargo build --release --workspace --bins --locked
 	"$(TARGET)/release/bonded" --lake "$(DEMO_LAKE)" demo
 
 test: setup

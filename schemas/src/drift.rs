@@ -153,7 +153,7 @@ pub struct ColumnProfile {
     pub empty: u64,
     /// Cells that failed their bound column's type.
     pub failed: u64,
-    /// Of the non-empty cells: how many read as whole number, amount, date.
+    /// Of the non-empty cells: how many read as whole number, as amount (whole numbers too), as date.
     pub integers: u64,
     pub amounts: u64,
     pub dates: u64,

@@ -154,3 +154,15 @@ fn a_file_quarantined_for_a_missing_grain_column_is_replayed_once_the_column_is_
     // The same bytes again are known, and the next file of that header needs no decision.
     assert_eq!(world.ingest(TENANT, &[file])[0]["duplicate"], json!(true));
 }
+
+#[test]
+fn reports_in_their_default_layout_raise_no_alert() {
+    let world = World::new();
+    let corpus = Corpus::new(random_plan(600)).expect("fit");
+    let receipts = world.ingest(TENANT, &world.corpus_files("in", &corpus));
+    for receipt in receipts {
+        assert_eq!(receipt["drift"]["findings"], json!([]), "{}", receipt["report"]);
+        assert_eq!(receipt["warnings"], json!([]), "{}", receipt["report"]);
+    }
+    assert!(drift_alerts(&world).is_empty());
+}

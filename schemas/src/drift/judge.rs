@@ -81,7 +81,7 @@ fn looks_like(profile: &ColumnProfile, filled: u64) -> &'static str {
         "whole number"
     } else if profile.dates >= filled && profile.integers == 0 {
         "date"
-    } else if profile.amounts >= filled || profile.amounts.saturating_add(profile.integers) >= filled {
+    } else if profile.amounts >= filled {
         "amount"
     } else {
         "text"

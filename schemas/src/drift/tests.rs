@@ -358,6 +358,9 @@ fn a_column_whose_cells_mostly_fail_is_retyped() {
         judged(3, ColumnProfile { cells: 10, integers: 10, amounts: 10, dates: 10, length_max: 4, ..Default::default() }),
         Drift::default()
     );
+    // Half of a team's codes are digits, and digits read as amounts, too: such cells were once counted twice.
+    let teams = ColumnProfile { cells: 10, integers: 5, amounts: 5, length_max: 3, ..Default::default() };
+    assert_eq!(judged(8, teams), Drift::default());
     let long = judged(0, ColumnProfile { cells: 10, length_max: 13, ..Default::default() });
     assert_eq!(brief(&long), [(DriftKind::Retyped, Severity::Info, "Entry Summary Number")]);
 }
