@@ -142,8 +142,8 @@ impl FileRead for Reader {
     }
 }
 
-/// Cloud stores take parts of 5 MiB and more; a store that takes any size wastes no memory by it.
-const PART_BYTES: usize = 5 << 20;
+/// The local file system takes parts of any size. A cloud store, when there is one, needs 5 MiB and more.
+const PART_BYTES: usize = 1 << 20;
 
 /// One put for a small file, a multipart upload for a large one; nothing shows before `close`.
 /// Many files are open at once, so each holds at most one part.

@@ -31,9 +31,9 @@ use encode::{Encoders, Job};
 pub use properties::properties as file_properties;
 
 /// Rows gathered before they are split by partition: large enough that a month's share is worth a gather.
-const GATHER_ROWS: usize = 64 << 10;
+const GATHER_ROWS: usize = 32 << 10;
 /// The same in bytes of Arrow arrays.
-const GATHER_BYTES: usize = 24 << 20;
+const GATHER_BYTES: usize = 16 << 20;
 /// A file that spans more months is not an ACE report (look-back is about six years).
 const PARTITIONS_MAX: usize = 600;
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Batches that may wait for the writer.
-const QUEUE_BATCHES: usize = 4;
+const QUEUE_BATCHES: usize = 2;
 
 /// What came of the bytes.
 pub(super) enum Read {

@@ -25,7 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// A data file is closed and the next one begun at about this size.
 const FILE_TARGET_BYTES: usize = 128 << 20;
 /// Memory of all half-made row groups, over all encoders; beyond its share an encoder flushes its largest.
-const UNFLUSHED_BYTES_MAX: usize = 96 << 20;
+const UNFLUSHED_BYTES_MAX: usize = 32 << 20;
 /// Shares that may wait for one encoder.
 const QUEUE_JOBS: usize = 2;
 /// More threads than this only split row groups further.
