@@ -3,17 +3,15 @@
 //! there. A quarantined file whose columns are named is replayed. Run again after a crash, it goes on.
 
 use bonded_connectors::store::alerts::Alert;
-use bonded_schemas::{Column, ColumnType, DriftKind, Evidence, Mapping, Registry, Report, Required, edition, table};
+use bonded_schemas::{Column, ColumnType, DriftKind, Evidence, Mapping, Registry, Report, Required, edition};
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    ingest::{DriftAlert, QuarantineAlert, layout, quarantine_text, replay},
+    ingest::{DriftAlert, QuarantineAlert, ensure_table, quarantine_text, replay},
     lakehouse::{Lakehouse, Tenant},
 };
 
 mod backfill;
-#[cfg(test)]
-mod tests;
 
 /// What a person decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,10 +87,7 @@ async fn accept_drift(tenant: &Tenant, alert: &Alert, body: &DriftAlert, decisio
     // The mapping comes first, so that files that arrive meanwhile bind by it already.
     tenant.put_mapping(report, &mapping).await?;
     let columns: Vec<Column> = edition_columns.iter().chain(&mapping.additions).cloned().collect();
-    let schema = table::schema(&columns);
-    tenant.tables.ensure(report.table(), &layout(report, &schema)).await?;
-    let fields: Vec<_> = schema.fields().iter().filter(|f| !f.name().starts_with('_')).map(|f| f.as_ref().clone()).collect();
-    tenant.tables.add_columns(report.table(), &fields).await?;
+    ensure_table(tenant, report, &columns).await?;
     let snapshot_id = tenant.tables.rewrite(report.table(), &|batch| backfill::backfill(batch, &moves)).await?;
     let added = decision.columns.into_iter().map(|(name, _)| name).collect();
     Ok(Accepted { report, added, renamed: decision.renames, snapshot_id })

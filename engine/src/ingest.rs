@@ -23,7 +23,7 @@ mod seal;
 mod unpack;
 
 pub use check::{DriftAlert, QuarantineAlert};
-pub use rows::layout;
+pub(crate) use rows::ensure_table;
 use unpack::{Nesting, Packed};
 
 /// What is to be ingested.

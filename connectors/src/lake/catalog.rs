@@ -20,6 +20,7 @@ use sqlx::Row;
 
 use crate::{
     error::{Error, ErrorKind, Result},
+    seal::cipher,
     store::TenantStore,
 };
 
@@ -278,7 +279,7 @@ impl EncryptedCatalog {
 }
 
 fn hex_sha256(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    cipher::hex(digest(&SHA256, bytes).as_ref())
 }
 
 fn unsupported<T>(what: &str) -> iceberg::Result<T> {

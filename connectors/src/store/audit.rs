@@ -6,7 +6,10 @@ use ring::digest::{SHA256, digest};
 use sqlx::Row;
 
 use super::TenantStore;
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    seal::cipher,
+};
 
 /// How often a lost race for the next number is tried again.
 const ATTEMPTS_MAX: u32 = 64;
@@ -62,5 +65,5 @@ impl TenantStore {
 
 fn link(before: &str, seq: i64, at: &str, sealed: &str) -> String {
     let text = format!("{before}\n{seq}\n{at}\n{sealed}");
-    digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    cipher::hex(digest(&SHA256, text.as_bytes()).as_ref())
 }

@@ -5,7 +5,7 @@ use bonded_connectors::{
     lake::{Layout, Mark, Outcome, TableWriter, Written},
     raw::RawReader,
 };
-use bonded_schemas::{Binding, Bound, Drift, Quarantine, Registry, Report, drift, table};
+use bonded_schemas::{Binding, Bound, Column, Drift, Quarantine, Registry, Report, drift, table};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -67,7 +67,7 @@ async fn read_in(house: &Lakehouse, tenant: &Tenant, landed: &Landed, order: Opt
         return Ok(Read::Quarantined { head: Some(head), drift: found, quarantine });
     }
 
-    ensure_table(tenant, head.report, &binding).await?;
+    ensure_table(tenant, head.report, &binding.columns).await?;
     let writer = tenant.tables.writer_of(head.report.table(), &present(&binding)).await?;
     let settings = &house.settings.ingest;
     let limits = Limits {
@@ -131,8 +131,9 @@ fn present(binding: &Binding) -> Vec<String> {
     reported.chain(table::system_fields().iter().map(|field| field.name().clone())).collect()
 }
 
-async fn ensure_table(tenant: &Tenant, report: Report, binding: &Binding) -> Result<()> {
-    let schema = table::schema(&binding.columns);
+/// Makes the report's table where there is none, and adds the columns that it lacks.
+pub(crate) async fn ensure_table(tenant: &Tenant, report: Report, columns: &[Column]) -> Result<()> {
+    let schema = table::schema(columns);
     tenant.tables.ensure(report.table(), &layout(report, &schema)).await?;
     // A mapping accepted before the table existed, or a newer edition, brings columns that the table may lack.
     Ok(tenant.tables.add_columns(report.table(), &plain_fields(&schema)).await?)
@@ -143,7 +144,7 @@ fn plain_fields(schema: &arrow::datatypes::Schema) -> Vec<arrow::datatypes::Fiel
 }
 
 /// Month of Entry Date; ES-002's default layout has none, so month of the as-of time there.
-pub fn layout(report: Report, schema: &arrow::datatypes::Schema) -> Layout<'_> {
+fn layout(report: Report, schema: &arrow::datatypes::Schema) -> Layout<'_> {
     let (partition_by_month_of, sorted_by): (_, &[&str]) = match report {
         Report::Es001 => ("entry_date", &["entry_summary_number"]),
         Report::Es002 => (table::AS_OF, &["entry_summary_number", "entry_summary_line_number"]),
