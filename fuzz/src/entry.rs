@@ -85,7 +85,7 @@ pub fn typed(bytes: &[u8]) {
     let texts: Vec<Option<&str>> = text.split('\n').take(64).map(Some).collect();
     let options = FormatOptions::default();
     for column in Report::ALL.into_iter().flat_map(|report| &Registry::builtin().edition(report).columns) {
-        for order in [DateOrder::MonthFirst, DateOrder::DayFirst] {
+        for order in [DateOrder::MonthFirst, DateOrder::DayFirst, DateOrder::Undecided] {
             let orders = vec![order; texts.len()];
             let (array, notes) = typed_column(column, &texts, &orders);
             assert_eq!((array.len(), notes.len()), (texts.len(), texts.len()));

@@ -18,10 +18,7 @@ use sheet::{Polluted, Sheet};
 use crate::world::{TENANT, World, json_lines};
 
 /// (class, wrong files): what the loader still gets wrong. May only shrink.
-///
-/// Dates: the order is decided for the file, so where one column, or one half of it, has the day first and the rest has
-/// not, days up to twelve are read as months. The warning `date_order_mixed` tells it; the cells are wrong all the same.
-const KNOWN_WRONG: &[(&str, usize)] = &[("format of dates", 6)];
+const KNOWN_WRONG: &[(&str, usize)] = &[];
 /// Wrong files told of each class.
 const TOLD_MAX: usize = 6;
 

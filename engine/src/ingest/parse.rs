@@ -31,7 +31,7 @@ mod value;
 mod width;
 
 pub use columns::{date_order_of_row, typed_column};
-pub use date::{DateOrder, DateOrderEvidence};
+pub use date::{DateEvidence, DateOrder, DateOrders};
 pub use dialect::Dialect;
 pub use encoding::Encoding;
 pub use head::{HEAD_BYTES_MAX, HEAD_COLUMNS_MAX, HEAD_RECORDS_MAX, find_head};
@@ -136,23 +136,23 @@ pub struct Summary {
     pub traits: BTreeMap<String, String>,
     /// What was read and deserves a look, by column in table order, the whole file last.
     pub warnings: Vec<Warning>,
-    /// The dates are not in the order in which they were read: commit nothing of this reading, and read the file again
-    /// with `RowReader::with_date_order`. The second reading never asks for a third.
-    pub date_order_contradicted: Option<DateOrder>,
+    /// The dates are not in the orders in which they were read: commit nothing of this reading, and read the file again
+    /// with `RowReader::with_date_orders`. The second reading never asks for a third.
+    pub date_orders_contradicted: Option<DateOrders>,
 }
 
 /// Received bytes that are read to learn the order of the file's dates before any of them is kept.
 const DATE_SAMPLE_BYTES: usize = 256 << 10;
 
-/// The order of the dates, as far as the first bytes of the file prove it; CBP's without proof.
+/// The order of each date column, as far as the first bytes of the file prove it; CBP's without proof.
 ///
-/// It only saves a second reading: what the sample does not show, `Summary::date_order_contradicted` still tells.
-pub fn date_order(head: &Head, binding: &Binding, stamp: &Stamp, first: &[u8]) -> DateOrder {
+/// It only saves a second reading: what the sample does not show, `Summary::date_orders_contradicted` still tells.
+pub fn date_orders(head: &Head, binding: &Binding, stamp: &Stamp, first: &[u8]) -> DateOrders {
     let body = usize::try_from(head.body_offset).ok().and_then(|from| first.get(from..)).unwrap_or_default();
     let mut reader = RowReader::new(head, binding.clone(), stamp, Limits { batch_rows: 1_024, ..Limits::default() });
     // A record too long is found again, and reported, when the file is read.
     let _ = reader.push(&body[..body.len().min(DATE_SAMPLE_BYTES)], &mut Vec::new());
-    reader.date_order()
+    reader.date_orders()
 }
 
 fn quarantine(reason: QuarantineReason, nearest: Option<Report>, message: impl Into<String>) -> Quarantine {

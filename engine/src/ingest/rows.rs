@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Landed,
-    parse::{DateOrder, HEAD_BYTES_MAX, Head, HeadOutcome, Limits, RowReader, Stamp, Summary, date_order, find_head},
+    parse::{DateOrders, HEAD_BYTES_MAX, Head, HeadOutcome, Limits, RowReader, Stamp, Summary, date_orders, find_head},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -27,23 +27,23 @@ pub(super) enum Read {
     Quarantined { head: Option<Head>, drift: Drift, quarantine: Quarantine },
 }
 
-/// Reads the file; once more in the other date order if its own days prove late that the first was wrong.
+/// Reads the file; once more in other date orders if its own days prove late that the first were wrong.
 pub(super) async fn read(house: &Lakehouse, tenant: &Tenant, landed: &Landed) -> Result<Read> {
     let first = read_in(house, tenant, landed, None).await?;
-    let order = match &first {
-        Read::Rows { summary, .. } => summary.date_order_contradicted,
+    let orders = match &first {
+        Read::Rows { summary, .. } => summary.date_orders_contradicted.clone(),
         Read::Quarantined { .. } => None,
     };
-    match (first, order) {
-        (Read::Rows { head, written, .. }, Some(order)) => {
+    match (first, orders) {
+        (Read::Rows { head, written, .. }, Some(orders)) => {
             tenant.tables.discard(head.report.table(), written).await?;
-            read_in(house, tenant, landed, Some(order)).await
+            read_in(house, tenant, landed, Some(orders)).await
         }
         (read, _) => Ok(read),
     }
 }
 
-async fn read_in(house: &Lakehouse, tenant: &Tenant, landed: &Landed, order: Option<DateOrder>) -> Result<Read> {
+async fn read_in(house: &Lakehouse, tenant: &Tenant, landed: &Landed, orders: Option<DateOrders>) -> Result<Read> {
     let mut source = house.raw.open(&tenant.scope, &tenant.key, &landed.row.raw_path).await?;
     let mut mappings = Vec::with_capacity(Report::ALL.len());
     for report in Report::ALL {
@@ -77,8 +77,8 @@ async fn read_in(house: &Lakehouse, tenant: &Tenant, landed: &Landed, order: Opt
         ..Limits::default()
     };
     let stamp = Stamp { delivery_id: landed.delivery.id, as_of: landed.delivery.as_of };
-    let order = order.unwrap_or_else(|| date_order(&head, &binding, &stamp, &first));
-    let reader = RowReader::new(&head, binding.clone(), &stamp, limits).with_date_order(order);
+    let orders = orders.unwrap_or_else(|| date_orders(&head, &binding, &stamp, &first));
+    let reader = RowReader::new(&head, binding.clone(), &stamp, limits).with_date_orders(orders);
     let (parsed, written) = stream(source, first, head.body_offset, reader, writer).await?;
     match parsed {
         Ok(summary) if summary.rows_committed == written.rows => {

@@ -7,7 +7,7 @@ use arrow::{
     datatypes::Int64Type,
     util::display::{ArrayFormatter, FormatOptions},
 };
-use bonded::ingest::parse::{DateOrder, HEAD_BYTES_MAX, Head, HeadOutcome, Limits, RowReader, Stamp, find_head};
+use bonded::ingest::parse::{DateOrders, HEAD_BYTES_MAX, Head, HeadOutcome, Limits, RowReader, Stamp, find_head};
 use bonded_schemas::{
     ControlTotal, DeliveryId, DriftFinding, Mapping, Quarantine, QuarantineReason, Registry, Reject, drift, table,
 };
@@ -28,7 +28,7 @@ pub struct Table {
     pub findings: Vec<DriftFinding>,
     /// Warnings of the receipt, by name.
     pub told: Vec<&'static str>,
-    date_order_contradicted: Option<DateOrder>,
+    date_orders_contradicted: Option<DateOrders>,
 }
 
 /// One committed row.
@@ -61,14 +61,14 @@ fn try_load(bytes: &[u8]) -> Result<Table, Quarantine> {
         }
     };
     // As the straight line: a file whose dates prove to be in the other order is read again.
-    let first = read(bytes, &head, DateOrder::default())?;
-    match first.date_order_contradicted {
-        Some(order) => read(bytes, &head, order),
+    let first = read(bytes, &head, DateOrders::default())?;
+    match first.date_orders_contradicted.clone() {
+        Some(orders) => read(bytes, &head, orders),
         None => Ok(first),
     }
 }
 
-fn read(bytes: &[u8], head: &Head, order: DateOrder) -> Result<Table, Quarantine> {
+fn read(bytes: &[u8], head: &Head, orders: DateOrders) -> Result<Table, Quarantine> {
     let none = |_| Mapping::default();
     let (binding, drift) = drift::bind(&head.header, Registry::builtin().edition(head.report), &none(head.report));
     if let Some(column) = binding.ambiguous_grain() {
@@ -79,7 +79,7 @@ fn read(bytes: &[u8], head: &Head, order: DateOrder) -> Result<Table, Quarantine
     findings.extend(head.findings.iter().cloned());
     let stamp = Stamp { delivery_id: DeliveryId(uuid::Uuid::nil()), as_of: chrono::DateTime::UNIX_EPOCH };
     let limits = Limits { batch_rows: 64, rejects_kept_max: 100_000, ..Limits::default() };
-    let mut reader = RowReader::new(head, binding, &stamp, limits).with_date_order(order);
+    let mut reader = RowReader::new(head, binding, &stamp, limits).with_date_orders(orders);
     let mut batches = Vec::new();
     let body = usize::try_from(head.body_offset).expect("within the bytes");
     for chunk in bytes[body..].chunks(CHUNK_BYTES) {
@@ -98,7 +98,7 @@ fn read(bytes: &[u8], head: &Head, order: DateOrder) -> Result<Table, Quarantine
         control_totals: summary.control_totals,
         findings,
         told,
-        date_order_contradicted: summary.date_order_contradicted,
+        date_orders_contradicted: summary.date_orders_contradicted,
     })
 }
 

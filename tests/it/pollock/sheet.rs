@@ -248,19 +248,24 @@ impl Polluted {
     /// The bytes, and where each base row begins in them.
     pub fn bytes(&self) -> (Vec<u8>, Vec<Place>) {
         let (mut out, mut places) = (self.before.clone(), Vec::new());
+        let (mut line, mut counted) = (1, 0);
         for record in &self.records {
-            places.extend(record.row.map(|row| Place { row, line: 1 + line_ends(&out), byte: out.len() as u64 }));
+            line += line_ends(&out, counted);
+            counted = out.len();
+            places.extend(record.row.map(|row| Place { row, line, byte: out.len() as u64 }));
             record.write(&mut out);
         }
         self.encoding.apply(&out, &mut places)
     }
 }
 
-/// A carriage return, a line feed or both as one end a line.
-pub fn line_ends(bytes: &[u8]) -> u64 {
-    let feeds = bytes.iter().filter(|byte| **byte == b'\n').count();
-    let returns = bytes.iter().filter(|byte| **byte == b'\r').count();
-    (feeds + returns - bytes.windows(2).filter(|pair| pair == b"\r\n").count()) as u64
+/// Those from this byte on. A carriage return, a line feed or both as one end a line, wherever the two are parted.
+fn line_ends(bytes: &[u8], from: usize) -> u64 {
+    let ends = |at: usize| match bytes[at] {
+        b'\n' => at == 0 || bytes[at - 1] != b'\r',
+        byte => byte == b'\r',
+    };
+    (from..bytes.len()).filter(|at| ends(*at)).count() as u64
 }
 
 impl Transcoding {

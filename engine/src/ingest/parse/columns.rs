@@ -15,7 +15,7 @@ use bonded_schemas::{Column, ColumnType, WarningRule, table};
 
 use super::{
     Stamp,
-    date::{BEFORE_1990, DateOrder, DateOrderEvidence, date, order_shown},
+    date::{BEFORE_1990, DateOrder, DateOrders, Shown, TWO_DATES, date, order_shown},
     repair::{Form, Mends, plain},
     validate::FUTURE_DAYS_MAX,
     value::{Parsed, integer, lost_invisible, meant, money, quantity},
@@ -71,7 +71,8 @@ enum Cells {
     Date {
         builder: Date32Builder,
         days_max: i32,
-        evidence: DateOrderEvidence,
+        read_as: DateOrder,
+        shown: Shown,
     },
     /// The file has no such column.
     Absent(DataType),
@@ -90,7 +91,7 @@ impl Cells {
             ColumnType::Quantity => Cells::Quantity(decimal()),
             ColumnType::Date => {
                 let builder = Date32Builder::with_capacity(rows);
-                Cells::Date { builder, days_max: i32::MAX, evidence: DateOrderEvidence::default() }
+                Cells::Date { builder, days_max: i32::MAX, read_as: DateOrder::default(), shown: Shown::default() }
             }
         }
     }
@@ -153,14 +154,10 @@ impl Cells {
                 builder.append_value(quantity(bytes)?);
                 Ok(Kept::AsIs)
             }
-            Cells::Date { builder, days_max, evidence } => {
-                let date = date(bytes, evidence.read_as)?;
+            Cells::Date { builder, days_max, read_as, shown } => {
+                let date = date(bytes, *read_as)?;
                 builder.append_value(date.days);
-                let decisive = u64::from(date.is_decisive);
-                match evidence.read_as {
-                    DateOrder::MonthFirst => evidence.month_first += decisive,
-                    DateOrder::DayFirst => evidence.day_first += decisive,
-                }
+                shown.count(date.shows);
                 Ok(Kept::noted(date.mends, (date.days > *days_max).then_some(WarningRule::DateFarFuture)))
             }
             Cells::Absent(_) => Err("no such column in this file"),
@@ -179,11 +176,11 @@ impl Cells {
         self.append_null();
         let doubt = match self {
             Cells::Date { .. } if reason == BEFORE_1990 => Some(WarningRule::DateBefore1990),
-            Cells::Date { evidence, .. } => {
-                let shown = order_shown(text.as_bytes());
-                evidence.month_first += u64::from(shown == Some(DateOrder::MonthFirst));
-                evidence.day_first += u64::from(shown == Some(DateOrder::DayFirst));
-                shown.map(|_| WarningRule::DateOrderMixed)
+            Cells::Date { .. } if reason == TWO_DATES => Some(WarningRule::DateOrderMixed),
+            Cells::Date { shown, .. } => {
+                let order = order_shown(text.as_bytes());
+                shown.count(order);
+                order.map(|_| WarningRule::DateOrderMixed)
             }
             _ => None,
         };
@@ -274,25 +271,21 @@ impl Columns {
     }
 
     /// Before the first row.
-    pub fn read_dates(&mut self, order: DateOrder) {
-        for cells in &mut self.cells {
-            if let Cells::Date { evidence, .. } = cells {
-                evidence.read_as = order;
+    pub fn read_dates(&mut self, orders: &DateOrders) {
+        for (at, cells) in self.cells.iter_mut().enumerate() {
+            if let Cells::Date { read_as, .. } = cells {
+                *read_as = orders.of(at);
             }
         }
     }
 
-    /// What all date columns of the file show together; `None` without one.
-    pub fn date_order(&self) -> Option<DateOrderEvidence> {
-        let shown = self.cells.iter().filter_map(|cells| match cells {
-            Cells::Date { evidence, .. } => Some(*evidence),
+    /// What the date columns of the file show, by their place in the table; `read_as` is for the caller to tell.
+    pub fn dates_shown(&self) -> Vec<(usize, Shown)> {
+        let shown = self.cells.iter().enumerate().filter_map(|(at, cells)| match cells {
+            Cells::Date { shown, .. } => Some((at, *shown)),
             _ => None,
         });
-        shown.reduce(|a, b| DateOrderEvidence {
-            read_as: a.read_as,
-            month_first: a.month_first + b.month_first,
-            day_first: a.day_first + b.day_first,
-        })
+        shown.collect()
     }
 
     pub fn schema(&self) -> &SchemaRef {
@@ -362,8 +355,8 @@ impl Columns {
 pub fn typed_column(column: &Column, texts: &[Option<&str>], orders: &[DateOrder]) -> (ArrayRef, Vec<Vec<&'static str>>) {
     let mut cells = Cells::new(column, true, texts.len());
     let notes = texts.iter().zip(orders).map(|(text, order)| {
-        if let Cells::Date { evidence, .. } = &mut cells {
-            evidence.read_as = *order;
+        if let Cells::Date { read_as, .. } = &mut cells {
+            *read_as = *order;
         }
         match text.map(|text| cells.append(text)) {
             None => cells.append_null(),

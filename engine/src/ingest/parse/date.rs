@@ -1,53 +1,16 @@
 //! Dates as CBP and spreadsheets write them, to days since 1970-01-01.
 //! Promise: a date is read exactly, or refused with a reason; what was left out (a time) or added (a century) is told.
-//! Never: no locale; month comes before day wherever slashes are, as in all ACE exports, unless the file proves otherwise.
+//! Never: no locale; month comes before day wherever slashes are, as in all ACE exports, unless the file proves otherwise (`order`).
 
 use super::{
     repair::Mends,
     value::{Parsed, trim},
 };
 
-/// Which of the first two numbers of `03/04/2025` is the month. One file is read one way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DateOrder {
-    /// CBP's.
-    #[default]
-    MonthFirst,
-    /// What a spreadsheet in most other countries writes.
-    DayFirst,
-}
+mod order;
 
-/// What the dates of a file show of their order: those that exist one way only. The same for both ways of reading.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DateOrderEvidence {
-    pub read_as: DateOrder,
-    pub month_first: u64,
-    pub day_first: u64,
-}
-
-impl DateOrderEvidence {
-    /// Day first only when a date shows it and none shows the contrary: without proof, CBP's order stands.
-    pub fn order(&self) -> DateOrder {
-        if self.day_first > 0 && self.month_first == 0 { DateOrder::DayFirst } else { DateOrder::MonthFirst }
-    }
-
-    /// The order in which the file must be read again, if it was read in the other one.
-    pub fn contradicted(&self) -> Option<DateOrder> {
-        (self.order() != self.read_as).then(|| self.order())
-    }
-
-    /// For the receipt.
-    pub fn describe(&self) -> String {
-        match (self.read_as, self.month_first, self.day_first) {
-            (DateOrder::DayFirst, ..) => format!("day before month, as {} dates show", self.day_first),
-            (DateOrder::MonthFirst, 0, 0) => "month before day, as CBP writes; no date shows it".to_owned(),
-            (DateOrder::MonthFirst, month_first, 0) => format!("month before day, as {month_first} dates show"),
-            (DateOrder::MonthFirst, month_first, day_first) => {
-                format!("month before day, as {month_first} dates show; {day_first} show the contrary")
-            }
-        }
-    }
-}
+pub(super) use order::Shown;
+pub use order::{DateEvidence, DateOrder, DateOrders};
 
 /// A date, and what had to be mended to read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,10 +19,13 @@ pub(super) struct Date {
     pub days: i32,
     /// Time dropped, century added, day read first.
     pub mends: Mends,
-    /// The text is no date when month and day change places.
-    pub is_decisive: bool,
+    /// The only order in which the text is a date, if there is only one.
+    pub shows: Option<DateOrder>,
 }
 
+/// Why a date stays text in a column whose own dates prove both orders.
+pub(super) const TWO_DATES: &str =
+    "could be either of two dates: this column writes the day first in some rows and the month in others";
 const NOT_A_DATE: &str = "not a date; use MM/DD/YYYY or YYYY-MM-DD";
 const NO_SUCH_DAY: &str = "no such day in the calendar";
 /// Spreadsheets turn blanks into dates near 1900 (ace-reports.md 3.3: blank + 80 days shows as 1900-03-20).
@@ -81,7 +47,7 @@ pub(super) fn date(text: &[u8], order: DateOrder) -> Parsed<Date> {
             return slashed(year, first, second, order);
         }
         if dashes && let (Some(year), Some(month), Some(day)) = (four([a, b, c, d]), two(f, g), two(i, j)) {
-            return Ok(Date { days: civil(year, month, day)?, mends: Mends::NONE, is_decisive: false });
+            return Ok(Date { days: civil(year, month, day)?, mends: Mends::NONE, shows: None });
         }
     }
     general(text, order)
@@ -90,18 +56,25 @@ pub(super) fn date(text: &[u8], order: DateOrder) -> Parsed<Date> {
 /// The only order in which the text is a date, if there is only one.
 #[cold]
 pub(super) fn order_shown(text: &[u8]) -> Option<DateOrder> {
-    let decisive = |order| date(text, order).is_ok_and(|date| date.is_decisive).then_some(order);
-    decisive(DateOrder::MonthFirst).or_else(|| decisive(DateOrder::DayFirst))
+    let shown = |order| date(text, order).ok().and_then(|date| date.shows);
+    shown(DateOrder::MonthFirst).or_else(|| shown(DateOrder::DayFirst))
 }
 
 #[inline]
 fn slashed(year: u32, first: u32, second: u32, order: DateOrder) -> Parsed<Date> {
-    let (month, day, mends) = match order {
-        DateOrder::MonthFirst => (first, second, Mends::NONE),
-        DateOrder::DayFirst => (second, first, Mends::DAY_FIRST),
+    // No year has more than twelve months, so only a day above twelve cannot be a month.
+    let (month, day, day_first) = match order {
+        DateOrder::MonthFirst => (first, second, false),
+        DateOrder::DayFirst => (second, first, true),
+        DateOrder::Undecided if first > 12 => (second, first, true),
+        DateOrder::Undecided if second > 12 || first == second => (first, second, false),
+        DateOrder::Undecided => return Err(TWO_DATES),
     };
-    // Every month has twelve days, so only a day above twelve cannot be a month.
-    Ok(Date { days: civil(year, month, day)?, mends, is_decisive: day > 12 })
+    let (mends, shown) = match day_first {
+        false => (Mends::NONE, DateOrder::MonthFirst),
+        true => (Mends::DAY_FIRST, DateOrder::DayFirst),
+    };
+    Ok(Date { days: civil(year, month, day)?, mends, shows: (day > 12).then_some(shown) })
 }
 
 #[cold]
@@ -130,7 +103,7 @@ fn general(text: &[u8], order: DateOrder) -> Parsed<Date> {
             let date = slashed(year, first, second, order)?;
             Date { mends: date.mends | Mends::CENTURY, ..date }
         }
-        (b'-', 4, 1..=2, 1..=2) => Date { days: civil(first, second, third)?, mends: Mends::NONE, is_decisive: false },
+        (b'-', 4, 1..=2, 1..=2) => Date { days: civil(first, second, third)?, mends: Mends::NONE, shows: None },
         _ => return Err(NOT_A_DATE),
     };
     Ok(Date { mends: date.mends | time, ..date })
@@ -153,7 +126,7 @@ fn serial(text: &[u8]) -> Parsed<Date> {
         return Err(BEFORE_1990);
     }
     let mends = if fraction.iter().any(|byte| *byte != b'0') { Mends::TIME } else { Mends::NONE };
-    Ok(Date { days, mends, is_decisive: false })
+    Ok(Date { days, mends, shows: None })
 }
 
 /// Whether the time behind a date is midnight; `None` if it is no time.

@@ -14,7 +14,7 @@ use bonded_schemas::{
 use super::{
     Encoding, Head, Limits, Stamp, Summary,
     columns::{Columns, Kept, Note, Place, is_entry_number},
-    date::{DateOrder, date},
+    date::{DateEvidence, DateOrder, DateOrders, date},
     encoding::Transcoder,
     evidence::Evidence,
     furniture::{self, Furniture},
@@ -63,17 +63,17 @@ impl RowReader {
         }
     }
 
-    /// Reads `03/04/2025` in this order instead of CBP's. To be called before the first `push`, with what
-    /// `parse::date_order` found or what `Summary::date_order_contradicted` asks for.
-    pub fn with_date_order(mut self, order: DateOrder) -> Self {
-        self.rows.date_order = order;
-        self.rows.columns.read_dates(order);
+    /// Reads `03/04/2025` in these orders instead of CBP's. To be called before the first `push`, with what
+    /// `parse::date_orders` found or what `Summary::date_orders_contradicted` asks for.
+    pub fn with_date_orders(mut self, orders: DateOrders) -> Self {
+        self.rows.columns.read_dates(&orders);
+        self.rows.date_orders = orders;
         self
     }
 
-    /// The order that the dates read so far show.
-    pub(super) fn date_order(&self) -> DateOrder {
-        self.rows.columns.date_order().unwrap_or_default().order()
+    /// The orders that the dates read so far show.
+    pub(super) fn date_orders(&self) -> DateOrders {
+        self.rows.date_evidence().orders()
     }
 
     /// Schema of the batches: `table::schema` of the binding's columns.
@@ -167,7 +167,7 @@ struct Rows {
     /// As the head told it: one more cell of it is no news.
     encoding: Encoding,
     cells_windows_1252: u64,
-    date_order: DateOrder,
+    date_orders: DateOrders,
     warnings: Warnings,
     /// The header and what stands over it.
     rows_above: u64,
@@ -224,7 +224,7 @@ impl Rows {
             scratch: Scratch::default(),
             encoding: head.dialect.encoding,
             cells_windows_1252: 0,
-            date_order: DateOrder::default(),
+            date_orders: DateOrders::default(),
             rows_above: head.preamble_rows + 1,
             trailing: head.trailing,
             other_table: None,
@@ -307,7 +307,7 @@ impl Rows {
                 _ if grain.is_entry_number && furniture::is_entry_number(text) => None,
                 _ if grain.is_entry_number && furniture::is_label(text) => Some("a total or a note and no entry"),
                 _ if grain.is_entry_number => entry_number_fault(text),
-                kind => type_fault(kind, text, self.date_order),
+                kind => type_fault(kind, text, self.date_orders.of(grain.index)),
             };
             if let Some(fault) = fault {
                 return Some((grain.position, format!("`{}`: {fault}", column.name)));
@@ -441,12 +441,16 @@ impl Rows {
             profile.integers += u64::from(bytes.iter().all(u8::is_ascii_digit));
             profile.amounts += u64::from(money(bytes).is_ok());
             // A day number of Excel is a date only in a column known to hold dates; elsewhere it is just a number.
-            profile.dates +=
-                u64::from(bytes.iter().any(|byte| matches!(byte, b'/' | b'-')) && date(bytes, self.date_order).is_ok());
+            let is_date = [DateOrder::MonthFirst, DateOrder::DayFirst].iter().any(|order| date(bytes, *order).is_ok());
+            profile.dates += u64::from(bytes.iter().any(|byte| matches!(byte, b'/' | b'-')) && is_date);
             if let Target::Column(index) = self.targets[position] {
-                profile.failed += u64::from(type_fault(self.bound[index].kind, text, self.date_order).is_some());
+                profile.failed += u64::from(type_fault(self.bound[index].kind, text, self.date_orders.of(index)).is_some());
             }
         }
+    }
+
+    fn date_evidence(&self) -> DateEvidence {
+        DateEvidence { columns: self.columns.dates_shown(), read_as: self.date_orders.clone() }
     }
 
     fn too_long(&self, at: TooLong) -> Quarantine {
@@ -483,10 +487,11 @@ impl Rows {
         self.summary.control_totals = self.columns.sums().map(total).collect();
         self.summary.findings = self.findings(replaced);
         self.summary.traits = self.evidence.words(&self.header, records.line_ends(), replaced, self.encoding);
-        if let Some(shown) = self.columns.date_order() {
-            self.summary.traits.insert("date_order".to_owned(), shown.describe());
-            self.summary.date_order_contradicted = shown.contradicted();
+        let dates = self.date_evidence();
+        if let Some(words) = dates.describe(|column| &self.bound[column].name) {
+            self.summary.traits.insert("date_order".to_owned(), words);
         }
+        self.summary.date_orders_contradicted = dates.contradicted();
         self.summary.warnings = self.warnings.finish(&self.bound, sheet_limit(self.summary.rows_read, self.rows_above));
         Ok(self.summary)
     }

@@ -272,6 +272,9 @@ fn formatted(sheet: &Sheet, format: &Format, part: &str) -> Polluted {
             let text = (format.write)(&sheet.rows[row][column]);
             file.record(Some(row)).cells[column] = Dress::default().cell(&text);
             file.spoilt.insert((row, column), vec![text]);
+        } else if part == "second half" && format.name == "day before month" {
+            // A column that proves both orders: what could be either date is rightly kept as text, the clean ones too.
+            file.spoilt.insert((row, column), vec![sheet.rows[row][column].clone()]);
         }
     }
     file

@@ -139,17 +139,16 @@ fn only_a_day_above_twelve_shows_the_order() {
 }
 
 #[test]
-fn without_proof_or_with_both_proofs_the_order_is_cbps() {
-    let evidence = |read_as, month_first, day_first| DateOrderEvidence { read_as, month_first, day_first };
-    let (month, day) = (DateOrder::MonthFirst, DateOrder::DayFirst);
-    for (month_first, day_first, order) in [(0, 0, month), (3, 0, month), (3, 900, month), (0, 1, day)] {
-        assert_eq!(evidence(month, month_first, day_first).order(), order);
-        // Whatever is asked for is final: the evidence does not change with the way of reading.
-        assert_eq!(evidence(order, month_first, day_first).contradicted(), None);
+fn in_a_column_of_both_orders_only_a_date_that_exists_one_way_is_read() {
+    for (text, expected) in [
+        ("25/04/2025", "2025-04-25 day first"),
+        ("04/25/2025", "2025-04-25"),
+        ("04/04/2025", "2025-04-04"),
+        ("2025-04-02", "2025-04-02"),
+        ("2/4/25", TWO_DATES),
+        ("04/02/2025", TWO_DATES),
+        ("13/13/2025", NO_SUCH_DAY),
+    ] {
+        assert_eq!(iso_in(text, DateOrder::Undecided), expected, "{text}");
     }
-    assert_eq!(evidence(month, 0, 1).contradicted(), Some(day));
-    assert_eq!(evidence(day, 1, 1).contradicted(), Some(month));
-    assert_eq!(evidence(month, 0, 0).describe(), "month before day, as CBP writes; no date shows it");
-    assert_eq!(evidence(day, 0, 7).describe(), "day before month, as 7 dates show");
-    assert_eq!(evidence(month, 2, 7).describe(), "month before day, as 2 dates show; 7 show the contrary");
 }

@@ -12,7 +12,7 @@ use chrono::{Duration, TimeZone, Utc};
 use proptest::prelude::*;
 
 use super::{
-    super::{HeadOutcome, Limits, RowReader, Stamp, Summary, date_order, find_head},
+    super::{HeadOutcome, Limits, RowReader, Stamp, Summary, date_orders, find_head},
     *,
 };
 use crate::demo::corpus::{Corpus, DateStyle, MoneyStyle, Plan, Style};
@@ -59,14 +59,14 @@ fn read_bytes(bytes: &[u8], sample: usize, stamp: &Stamp) -> (RecordBatch, Summa
         other => panic!("no header: {other:?}"),
     };
     let (binding, _) = drift::bind(&head.header, Registry::builtin().edition(head.report), &Mapping::default());
-    let mut order = date_order(&head, &binding, stamp, &bytes[..bytes.len().min(sample)]);
+    let mut orders = date_orders(&head, &binding, stamp, &bytes[..bytes.len().min(sample)]);
     for reading in 1.. {
-        let mut reader = RowReader::new(&head, binding.clone(), stamp, Limits::default()).with_date_order(order);
+        let mut reader = RowReader::new(&head, binding.clone(), stamp, Limits::default()).with_date_orders(orders);
         let mut out = Vec::new();
         reader.push(&bytes[head.body_offset as usize..], &mut out).unwrap();
         let summary = reader.finish(&mut out).unwrap();
-        match summary.date_order_contradicted {
-            Some(other) => order = other,
+        match summary.date_orders_contradicted {
+            Some(ref other) => orders = other.clone(),
             None => return (concat_batches(&out[0].schema(), &out).unwrap(), summary, reading),
         }
     }
@@ -266,6 +266,24 @@ fn a_file_that_shows_both_orders_is_read_as_cbp_writes_and_the_rest_is_kept_as_t
 }
 
 #[test]
+fn a_column_that_proves_both_orders_keeps_what_could_be_either_as_text() {
+    let (batch, summary) = read(&dated(&["13/04/2025", "04/13/2025", "02/04/2025", "14/04/2025", "04/14/2025", "05/05/2025"]));
+    assert_eq!(shown(&batch, "entry_date"), ["2025-04-13", "2025-04-13", "-", "2025-04-14", "2025-04-14", "2025-05-05"]);
+    assert_eq!(shown(&batch, "_rescued")[2], "{Entry Date: 02/04/2025}");
+    assert_eq!(told(&summary), [("date_order_mixed", Some("Entry Date"), 1), ("date_day_first", Some("Entry Date"), 2)]);
+}
+
+#[test]
+fn columns_that_differ_are_each_read_in_their_own_order() {
+    let both = |entry: &str, filed: &str| row(&[("Entry Date", entry), ("Liquidation Date", filed)]);
+    let (batch, summary) =
+        read(&[both("25/04/2025", "04/25/2025"), both("26/04/2025", "04/26/2025"), both("02/04/2025", "04/02/2025")]);
+    assert_eq!(shown(&batch, "entry_date"), ["2025-04-25", "2025-04-26", "2025-04-02"]);
+    assert_eq!(shown(&batch, "liquidation_date"), shown(&batch, "entry_date"));
+    assert_eq!(told(&summary), [("date_day_first", Some("Entry Date"), 3)]);
+}
+
+#[test]
 fn proof_behind_the_sample_has_the_file_read_once_more_and_never_half_one_way() {
     let mut rows = dated(&["02/04/2025"; 5]);
     let bytes = |rows: &[String]| format!("{HEADER}\n{}\n", rows.join("\n")).into_bytes();
@@ -289,7 +307,7 @@ fn a_report_without_dates_says_nothing_of_their_order() {
     let bytes =
         b"Entry Summary Number,Entry Summary Line Number,Tariff Ordinal Number,HTS Number - Full\nABC12345676,1,1,99030128\n";
     let (_, summary, _) = read_bytes(bytes, usize::MAX, &stamp());
-    assert!(!summary.traits.contains_key("date_order") && summary.date_order_contradicted.is_none());
+    assert!(!summary.traits.contains_key("date_order") && summary.date_orders_contradicted.is_none());
 }
 
 #[test]
