@@ -1,8 +1,9 @@
 //! First bytes of good, odd and bad files.
 
+use bonded_schemas::{Quarantine, edition::fold};
 use proptest::prelude::*;
 
-use super::*;
+use super::{super::Encoding, *};
 
 const ES_003: &str = "Entry Summary Number,Entry Summary Line Number,Tariff Ordinal Number,Entry Date,HTS Number - Full,\
                       Line Tariff Goods Value Amount,Line Tariff Duty Amount";
