@@ -23,6 +23,10 @@ use crate::{
     settings::{Settings, secret},
 };
 
+mod identity;
+
+pub(crate) use identity::Identity;
+
 #[derive(Debug)]
 pub struct Lakehouse {
     pub settings: Settings,
@@ -30,7 +34,8 @@ pub struct Lakehouse {
     pub keys: Arc<dyn Keys>,
     pub lake: Lake,
     pub raw: RawZone,
-    control: ControlStore,
+    pub(crate) control: ControlStore,
+    identity: tokio::sync::OnceCell<Identity>,
 }
 
 /// One tenant's rooms.
@@ -75,11 +80,14 @@ impl Lakehouse {
         if let Ok(folder) = lake_folder(&settings.lake) {
             raw = raw.durable_under(folder);
         }
-        Ok(Self { settings, clock: doors.clock, keys, lake, raw, control })
+        Ok(Self { settings, clock: doors.clock, keys, lake, raw, control, identity: tokio::sync::OnceCell::new() })
     }
 
     /// A tenant with a key of its own. `false` when it is there already.
     pub async fn add_tenant(&self, scope: &TenantScope) -> Result<bool> {
+        if *scope.tenant() == TenantId::lake() {
+            return Err(Error::input(format!("`{}` is the lake's own name; choose another for the tenant", scope.tenant())));
+        }
         if self.control.tenant(scope.tenant()).await?.is_some() {
             return Ok(false);
         }
@@ -120,7 +128,12 @@ impl Lakehouse {
         Ok((key, state))
     }
 
-    async fn record(&self, tenant: &TenantId) -> Result<TenantRecord> {
+    /// The lake's own key, made when it is first needed.
+    pub(crate) async fn identity(&self) -> Result<&Identity> {
+        self.identity.get_or_try_init(|| identity::establish(self)).await
+    }
+
+    pub(crate) async fn record(&self, tenant: &TenantId) -> Result<TenantRecord> {
         self.control.tenant(tenant).await?.ok_or_else(|| {
             Error::new(
                 ErrorKind::Refused,
@@ -173,6 +186,12 @@ impl Tenant {
         let sealed = self.seal("audit", "event", &event)?;
         self.ledger.append_audit(clock.now(), &sealed).await?;
         Ok(())
+    }
+
+    /// The tenant's own trail, oldest first, its chain checked: when, and what.
+    pub async fn trail(&self) -> Result<Vec<(String, AuditEvent)>> {
+        let rows = self.ledger.audit().await?;
+        rows.into_iter().map(|row| Ok((row.at, self.unseal("audit", "event", &row.sealed)?))).collect()
     }
 }
 

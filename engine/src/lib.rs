@@ -16,5 +16,6 @@ pub mod lakehouse;
 pub mod rules;
 pub mod score;
 pub mod settings;
+pub mod shred;
 
 pub use error::{Error, ErrorKind, Result};

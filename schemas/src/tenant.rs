@@ -19,7 +19,15 @@ impl TenantId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The lake itself, as the holder of the key that seals its own trail. No tenant may have this name.
+    pub fn lake() -> Self {
+        Self(LAKE.to_owned())
+    }
 }
+
+/// Reserved: see [`TenantId::lake`].
+const LAKE: &str = "bonded-lake";
 
 impl FromStr for TenantId {
     type Err = Error;

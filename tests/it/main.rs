@@ -21,6 +21,7 @@ mod leaks;
 mod pollock;
 mod postgres;
 mod queries_encrypted;
+mod shred;
 mod spine;
 mod tidy;
 mod tie_out;

@@ -23,7 +23,7 @@ use self::{
     file::{KeyEntry, KeyringFile},
     shared::{Loaded, Shared, refused_state},
 };
-use super::{DELETION_DAYS, DataKey, EncryptionContext, KeyId, KeyInfo, KeyState, Keys};
+use super::{DELETION_DAYS, DataKey, EncryptionContext, KeyId, KeyInfo, KeyState, Keys, for_iceberg};
 use crate::{
     clock::Clock,
     error::{Error, ErrorKind, Result},
@@ -191,6 +191,17 @@ impl Keys for Keyring {
         Ok(self.shared.current()?.file.entry(key)?.info(self.shared.now()))
     }
 
+    async fn check_usable(&self, key: &KeyId) -> Result<()> {
+        self.shared.check_usable(key)
+    }
+
+    async fn destroy_due(&self) -> Result<()> {
+        if self.shared.current()?.file.clone().purge(self.shared.now()) {
+            self.change(|_, _| Ok(())).await?;
+        }
+        Ok(())
+    }
+
     async fn list(&self) -> Result<Vec<KeyInfo>> {
         let now = self.shared.now();
         Ok(self.shared.current()?.file.keys.iter().map(|entry| entry.info(now)).collect())
@@ -223,16 +234,6 @@ impl KeyManagementClient for Keyring {
         let message = "the keyring wraps keys that iceberg makes, and makes none itself";
         Err(iceberg::Error::new(iceberg::ErrorKind::FeatureUnsupported, message))
     }
-}
-
-/// Our error travels as the source, so that its kind survives the way through iceberg.
-fn for_iceberg(error: Error) -> iceberg::Error {
-    let kind = match error.kind() {
-        ErrorKind::Damaged | ErrorKind::Input => iceberg::ErrorKind::DataInvalid,
-        ErrorKind::Refused | ErrorKind::Setup => iceberg::ErrorKind::PreconditionFailed,
-        ErrorKind::Retry | ErrorKind::Ambiguous | ErrorKind::Internal => iceberg::ErrorKind::Unexpected,
-    };
-    iceberg::Error::new(kind, "key service refused or failed").with_source(error)
 }
 
 /// Enabling, disabling and scheduling are for keys that are not on the way out.

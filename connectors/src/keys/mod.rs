@@ -11,7 +11,7 @@ use iceberg::encryption::KeyManagementClient;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 pub mod keyring;
 
@@ -93,6 +93,16 @@ impl fmt::Debug for DataKey {
     }
 }
 
+/// Our error travels as the source, so that its kind survives the way through iceberg.
+pub(crate) fn for_iceberg(error: Error) -> iceberg::Error {
+    let kind = match error.kind() {
+        ErrorKind::Damaged | ErrorKind::Input => iceberg::ErrorKind::DataInvalid,
+        ErrorKind::Refused | ErrorKind::Setup => iceberg::ErrorKind::PreconditionFailed,
+        ErrorKind::Retry | ErrorKind::Ambiguous | ErrorKind::Internal => iceberg::ErrorKind::Unexpected,
+    };
+    iceberg::Error::new(kind, "key service refused or failed").with_source(error)
+}
+
 /// The KMS door. Its iceberg half (`wrap_key`, `unwrap_key`) carries no encryption context.
 #[async_trait]
 pub trait Keys: KeyManagementClient {
@@ -114,6 +124,11 @@ pub trait Keys: KeyManagementClient {
     /// Back to disabled.
     async fn cancel_deletion(&self, key: &KeyId) -> Result<()>;
     async fn describe(&self, key: &KeyId) -> Result<KeyInfo>;
+    /// `Refused`, with the state and the mend, unless the key may be used now. Asked before every use of what was unwrapped
+    /// earlier, so it must cost little: a backend over a network answers from what it knew a short, documented time ago.
+    async fn check_usable(&self, key: &KeyId) -> Result<()>;
+    /// Destroys the keys whose deletion date has passed, where that is not done by the service itself.
+    async fn destroy_due(&self) -> Result<()>;
     async fn list(&self) -> Result<Vec<KeyInfo>>;
     /// The same door as iceberg's client type.
     fn as_iceberg(self: Arc<Self>) -> Arc<dyn KeyManagementClient>;

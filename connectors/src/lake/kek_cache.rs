@@ -1,6 +1,6 @@
 //! A process-wide cache of unwrapped table keys.
 //! iceberg's own KEK cache lives in each loaded table, so without this one every table load asks the KMS again.
-//! Promise: a key that the KMS no longer opens stops opening here once its entry is too old.
+//! Promise: a key that is disabled or deleted opens nothing here either: its state is asked at each use.
 
 use std::{
     collections::HashMap,
@@ -18,14 +18,16 @@ use iceberg::{
     encryption::{GeneratedKey, KeyManagementClient, SensitiveBytes},
 };
 
-/// How long a disabled key may still open tables in a running process.
+use crate::keys::{KeyId, Keys};
+
+/// How long an unwrapped key stays in memory.
 const AGE_MAX: Duration = Duration::from_secs(300);
 const ENTRIES_MAX: usize = 10_000;
 
 type Wrapped = (String, Vec<u8>);
 
 pub struct KekCache {
-    kms: Arc<dyn KeyManagementClient>,
+    keys: Arc<dyn Keys>,
     entries: Mutex<HashMap<Wrapped, (SensitiveBytes, Instant)>>,
     misses: AtomicU64,
 }
@@ -37,8 +39,8 @@ impl fmt::Debug for KekCache {
 }
 
 impl KekCache {
-    pub fn new(kms: Arc<dyn KeyManagementClient>) -> Self {
-        Self { kms, entries: Mutex::default(), misses: AtomicU64::new(0) }
+    pub fn new(keys: Arc<dyn Keys>) -> Self {
+        Self { keys, entries: Mutex::default(), misses: AtomicU64::new(0) }
     }
 
     pub fn misses(&self) -> u64 {
@@ -59,18 +61,22 @@ impl KekCache {
 #[async_trait]
 impl KeyManagementClient for KekCache {
     async fn wrap_key(&self, key: &[u8], wrapping_key_id: &str) -> Result<Vec<u8>> {
-        self.kms.wrap_key(key, wrapping_key_id).await
+        self.keys.wrap_key(key, wrapping_key_id).await
     }
 
     async fn unwrap_key(&self, wrapped_key: &[u8], wrapping_key_id: &str) -> Result<SensitiveBytes> {
         let entry = (wrapping_key_id.to_owned(), wrapped_key.to_vec());
+        if let Err(error) = self.keys.check_usable(&KeyId(wrapping_key_id.to_owned())).await {
+            self.lock().retain(|(key, _), _| key != wrapping_key_id);
+            return Err(crate::keys::for_iceberg(error));
+        }
         if let Some((key, since)) = self.lock().get(&entry)
             && since.elapsed() < AGE_MAX
         {
             return Ok(key.clone());
         }
         self.misses.fetch_add(1, Ordering::Relaxed);
-        let key = self.kms.unwrap_key(wrapped_key, wrapping_key_id).await?;
+        let key = self.keys.unwrap_key(wrapped_key, wrapping_key_id).await?;
         let mut entries = self.lock();
         if entries.len() >= ENTRIES_MAX {
             entries.retain(|_, (_, since)| since.elapsed() < AGE_MAX);
@@ -82,10 +88,10 @@ impl KeyManagementClient for KekCache {
     }
 
     fn supports_key_generation(&self) -> bool {
-        self.kms.supports_key_generation()
+        self.keys.supports_key_generation()
     }
 
     async fn generate_key(&self, wrapping_key_id: &str) -> Result<GeneratedKey> {
-        self.kms.generate_key(wrapping_key_id).await
+        self.keys.generate_key(wrapping_key_id).await
     }
 }

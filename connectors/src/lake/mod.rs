@@ -52,7 +52,7 @@ pub struct Lake {
 impl Lake {
     /// `root` is the URL that object paths are relative to, without a slash at its end.
     pub fn new(store: Arc<dyn ObjectStore>, root: &str, keys: Arc<dyn Keys>, clock: Arc<dyn Clock>) -> Self {
-        let kms = Arc::new(KekCache::new(keys.as_iceberg()));
+        let kms = Arc::new(KekCache::new(keys));
         Self { store, root: root.trim_end_matches('/').to_owned(), kms, clock }
     }
 

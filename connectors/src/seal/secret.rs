@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use bonded_schemas::TenantScope;
+use bonded_schemas::{TenantId, TenantScope};
 use ring::{hkdf, hmac};
 use zeroize::Zeroizing;
 
@@ -46,14 +46,19 @@ impl TenantSecret {
         &self.0
     }
 
+    /// What the wrap is bound to.
+    pub fn context(tenant: &TenantId) -> EncryptionContext {
+        EncryptionContext::new(tenant, PURPOSE)
+    }
+
     /// The secret under the tenant's key, context `{tenant, purpose: secret}`: the form that is stored.
     pub async fn wrap(&self, scope: &TenantScope, keys: &dyn Keys, key: &KeyId) -> Result<Vec<u8>> {
-        keys.encrypt(key, self.as_bytes(), &EncryptionContext::new(scope.tenant(), PURPOSE)).await
+        keys.encrypt(key, self.as_bytes(), &Self::context(scope.tenant())).await
     }
 
     /// The reverse of [`TenantSecret::wrap`]: one call to the key service, once per tenant and process.
     pub async fn unwrap(scope: &TenantScope, keys: &dyn Keys, key: &KeyId, wrapped: &[u8]) -> Result<Self> {
-        let plain = keys.decrypt(key, wrapped, &EncryptionContext::new(scope.tenant(), PURPOSE)).await?;
+        let plain = keys.decrypt(key, wrapped, &Self::context(scope.tenant())).await?;
         Self::from_bytes(&plain)
     }
 
@@ -64,7 +69,7 @@ impl TenantSecret {
     }
 }
 
-fn expand(extracted: &hkdf::Prk, info: &[u8]) -> Key {
+pub(super) fn expand(extracted: &hkdf::Prk, info: &[u8]) -> Key {
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     extracted
         .expand(&[info], hkdf::HKDF_SHA256)
@@ -90,6 +95,10 @@ impl NameKey {
 pub struct DocumentKey(Key);
 
 impl DocumentKey {
+    pub(super) fn new(key: Key) -> Self {
+        Self(key)
+    }
+
     /// `1 || nonce(12) || ciphertext || tag(16)`, authenticated with `fields(context)`.
     ///
     /// `context` says what the document is and where it lies; opening needs the very same.

@@ -1,11 +1,11 @@
-//! The audit tail: every action appended, sealed, and chained by SHA-256 to the one before.
+//! The audit tails, one a tenant and one of the lake: every action appended, sealed, and chained by SHA-256 to the one before.
 //! Promise: a changed, removed or reordered event breaks the chain (a cut-off tail is caught by S5's checkpoints).
 
 use chrono::{DateTime, Utc};
 use ring::digest::{SHA256, digest};
-use sqlx::Row;
+use sqlx::{AnyPool, Row};
 
-use super::TenantStore;
+use super::{ControlStore, TenantStore};
 use crate::{
     error::{Error, ErrorKind, Result},
     seal::cipher,
@@ -24,43 +24,62 @@ pub struct AuditRow {
 
 impl TenantStore {
     pub async fn append_audit(&self, at: DateTime<Utc>, sealed: &str) -> Result<i64> {
-        for _ in 0..ATTEMPTS_MAX {
-            let last = sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetch_optional(&self.pool).await?;
-            let (seq, before) = match last {
-                Some(row) => (row.try_get::<i64, _>(0)? + 1, row.try_get::<String, _>(1)?),
-                None => (1, String::new()),
-            };
-            let at = at.to_rfc3339();
-            let done = sqlx::query("INSERT INTO audit VALUES ($1, $2, $3, $4) ON CONFLICT (seq) DO NOTHING")
-                .bind(seq)
-                .bind(&at)
-                .bind(sealed)
-                .bind(link(&before, seq, &at, sealed))
-                .execute(&self.pool)
-                .await?;
-            if done.rows_affected() == 1 {
-                return Ok(seq);
-            }
-        }
-        Err(Error::new(ErrorKind::Retry, "the audit trail is busy"))
+        append(&self.pool, at, sealed).await
     }
 
     /// All events in order, the chain checked.
     pub async fn audit(&self) -> Result<Vec<AuditRow>> {
-        let rows = sqlx::query("SELECT seq, at, sealed, hash FROM audit ORDER BY seq").fetch_all(&self.pool).await?;
-        let mut before = String::new();
-        let mut events = Vec::with_capacity(rows.len());
-        for (index, row) in rows.iter().enumerate() {
-            let event = AuditRow { seq: row.try_get(0)?, at: row.try_get(1)?, sealed: row.try_get(2)?, hash: row.try_get(3)? };
-            let expected = link(&before, event.seq, &event.at, &event.sealed);
-            if event.seq != index as i64 + 1 || event.hash != expected {
-                return Err(Error::new(ErrorKind::Damaged, format!("the audit trail is broken at event {}", index + 1)));
-            }
-            before = event.hash.clone();
-            events.push(event);
-        }
-        Ok(events)
+        read(&self.pool).await
     }
+}
+
+/// The lake's own tail: refusals that no tenant's key could seal, and what outlives a tenant.
+impl ControlStore {
+    pub async fn append_audit(&self, at: DateTime<Utc>, sealed: &str) -> Result<i64> {
+        append(&self.pool, at, sealed).await
+    }
+
+    pub async fn audit(&self) -> Result<Vec<AuditRow>> {
+        read(&self.pool).await
+    }
+}
+
+async fn append(pool: &AnyPool, at: DateTime<Utc>, sealed: &str) -> Result<i64> {
+    for _ in 0..ATTEMPTS_MAX {
+        let last = sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetch_optional(pool).await?;
+        let (seq, before) = match last {
+            Some(row) => (row.try_get::<i64, _>(0)? + 1, row.try_get::<String, _>(1)?),
+            None => (1, String::new()),
+        };
+        let at = at.to_rfc3339();
+        let done = sqlx::query("INSERT INTO audit VALUES ($1, $2, $3, $4) ON CONFLICT (seq) DO NOTHING")
+            .bind(seq)
+            .bind(&at)
+            .bind(sealed)
+            .bind(link(&before, seq, &at, sealed))
+            .execute(pool)
+            .await?;
+        if done.rows_affected() == 1 {
+            return Ok(seq);
+        }
+    }
+    Err(Error::new(ErrorKind::Retry, "the audit trail is busy"))
+}
+
+async fn read(pool: &AnyPool) -> Result<Vec<AuditRow>> {
+    let rows = sqlx::query("SELECT seq, at, sealed, hash FROM audit ORDER BY seq").fetch_all(pool).await?;
+    let mut before = String::new();
+    let mut events = Vec::with_capacity(rows.len());
+    for (index, row) in rows.iter().enumerate() {
+        let event = AuditRow { seq: row.try_get(0)?, at: row.try_get(1)?, sealed: row.try_get(2)?, hash: row.try_get(3)? };
+        let expected = link(&before, event.seq, &event.at, &event.sealed);
+        if event.seq != index as i64 + 1 || event.hash != expected {
+            return Err(Error::new(ErrorKind::Damaged, format!("the audit trail is broken at event {}", index + 1)));
+        }
+        before = event.hash.clone();
+        events.push(event);
+    }
+    Ok(events)
 }
 
 fn link(before: &str, seq: i64, at: &str, sealed: &str) -> String {

@@ -18,9 +18,11 @@ use crate::error::{Error, ErrorKind, Result};
 pub mod alerts;
 pub mod audit;
 pub mod findings;
+pub mod identity;
 pub mod ledger;
 #[cfg(test)]
 pub(crate) mod private_postgres;
+pub mod shreds;
 #[cfg(test)]
 mod tests;
 
@@ -66,8 +68,12 @@ pub struct TenantStore {
     pub(crate) pool: AnyPool,
 }
 
-const SHARED_DDL: &[&str] = &["CREATE TABLE IF NOT EXISTS tenants (
-        tenant TEXT PRIMARY KEY, key_id TEXT NOT NULL, wrapped_secret TEXT NOT NULL, created_at TEXT NOT NULL)"];
+const SHARED_DDL: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS tenants (
+        tenant TEXT PRIMARY KEY, key_id TEXT NOT NULL, wrapped_secret TEXT NOT NULL, created_at TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS audit (
+        seq BIGINT PRIMARY KEY, at TEXT NOT NULL, sealed TEXT NOT NULL, hash TEXT NOT NULL)",
+];
 
 const TENANT_DDL: &[&str] = &[
     // The standard schema of Java's JdbcCatalog and pyiceberg's SqlCatalog, and one column of ours.
@@ -103,9 +109,7 @@ impl ControlStore {
             std::fs::create_dir_all(folder).map_err(|error| not_writable(folder, error))?;
         }
         let pool = pool(&place, None, true).await?;
-        let store = Self { place: Arc::new(place), pool };
-        apply(&store.pool, SHARED_DDL).await?;
-        Ok(store)
+        Self { place: Arc::new(place), pool }.complete().await
     }
 
     /// An existing one; `Setup` when `bonded init` was never run there.
@@ -116,7 +120,15 @@ impl ControlStore {
             return Err(Error::new(ErrorKind::Setup, format!("no lake at {}; make one with `bonded init`", folder.display())));
         }
         let pool = pool(&place, None, false).await?;
-        Ok(Self { place: Arc::new(place), pool })
+        Self { place: Arc::new(place), pool }.complete().await
+    }
+
+    /// Makes the tables that an older lake lacks.
+    async fn complete(self) -> Result<Self> {
+        for ddl in [SHARED_DDL, identity::DDL, shreds::DDL] {
+            apply(&self.pool, ddl).await?;
+        }
+        Ok(self)
     }
 
     /// `false` when the tenant is there already (and unchanged).
@@ -165,9 +177,12 @@ const SQLITE_FILE: &str = "control.sqlite";
 const CONNECTIONS_MAX: u32 = 4;
 
 fn tenant_record(row: &AnyRow) -> Result<TenantRecord> {
-    let name: String = row.try_get(0)?;
-    let tenant = name.parse().map_err(|error: bonded_schemas::Error| Error::new(ErrorKind::Damaged, error.message))?;
+    let tenant = tenant_id(&row.try_get::<String, _>(0)?)?;
     Ok(TenantRecord { tenant, key_id: row.try_get(1)?, wrapped_secret: row.try_get(2)?, created_at: row.try_get(3)? })
+}
+
+fn tenant_id(name: &str) -> Result<TenantId> {
+    name.parse().map_err(|error: bonded_schemas::Error| Error::new(ErrorKind::Damaged, error.message))
 }
 
 async fn apply(pool: &AnyPool, ddl: &[&str]) -> Result<()> {

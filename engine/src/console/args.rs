@@ -143,6 +143,9 @@ pub enum Command {
         #[command(subcommand)]
         action: RawAction,
     },
+    /// Who did what, when, and what was refused: a tenant's trail, or the lake's own without one
+    #[command(after_help = "Examples:\n  bonded audit --tenant acme-imports\n  bonded audit")]
+    Audit(Which),
     /// The tenants' keys
     Key {
         #[command(subcommand)]

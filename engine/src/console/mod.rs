@@ -6,7 +6,7 @@ use std::{io::IsTerminal, process::ExitCode, sync::Arc};
 
 use bonded_connectors::clock::SystemClock;
 use bonded_schemas::{TenantId, TenantScope};
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -16,6 +16,7 @@ use crate::{
 
 mod args;
 mod attest;
+mod audit;
 mod cape;
 mod checks;
 mod deadlines;
@@ -34,15 +35,18 @@ mod report;
 mod rules;
 mod score;
 mod setup;
+mod shred;
 
 use args::{Args, Command};
 use output::Output;
 
 pub async fn run() -> ExitCode {
-    let args = Args::parse();
+    let matches = Args::command().get_matches();
+    let asked = Asked::of(&matches);
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     start_log();
     let output = Output::new(args.json);
-    match dispatch(args, &output).await {
+    match dispatch(args, &asked, &output).await {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -68,7 +72,37 @@ fn start_log() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).try_init();
 }
 
-async fn dispatch(args: Args, output: &Output) -> Result<u8> {
+/// What was asked for and of whom, for the trail of refusals.
+struct Asked {
+    command: String,
+    tenant: Option<TenantId>,
+}
+
+impl Asked {
+    fn of(matches: &clap::ArgMatches) -> Self {
+        let (mut command, mut tenant, mut at) = (Vec::new(), None, matches);
+        while let Some((name, inner)) = at.subcommand() {
+            command.push(name);
+            tenant = inner.try_get_one::<TenantId>("tenant").ok().flatten().cloned().or(tenant);
+            at = inner;
+        }
+        Self { command: command.join("."), tenant }
+    }
+
+    /// Every refusal is kept, in the lake's own trail: the tenant's key may be what refused.
+    async fn keep(&self, house: &Lakehouse, answer: &Result<u8>) {
+        let Err(error) = answer else { return };
+        if error.kind() != ErrorKind::Refused {
+            return;
+        }
+        let tenant = self.tenant.as_ref().map_or("", TenantId::as_str);
+        if let Err(lost) = house.audit(&actor(), &self.command, tenant, &format!("refused: {error}")).await {
+            tracing::error!(target: "audit.lost", command = self.command, error = %lost, "a refusal could not be written down");
+        }
+    }
+}
+
+async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
     let mut settings = Settings::load(args.config.as_deref(), std::env::vars())?;
     if let Some(lake) = args.lake {
         settings.lake = lake;
@@ -83,9 +117,10 @@ async fn dispatch(args: Args, output: &Output) -> Result<u8> {
         Command::Report(report) if report.name.is_none() => report::list(&settings, output),
         Command::Init => setup::init(settings, doors(), output).await,
         Command::Demo(demo) => demo::demo(settings, doors(), &demo, output).await,
+        Command::Tenant { action } if action.needs_no_lake() => shred::without_lake(&action, output),
         command => {
             let house = Lakehouse::open(settings, doors()).await?;
-            match command {
+            let answer = match command {
                 Command::Tenant { action } => setup::tenant(&house, &action, output).await,
                 Command::Key { action } => setup::key(&house, &action, output).await,
                 Command::Ingest(ingest) => ingest::ingest(&house, &ingest, output).await,
@@ -105,11 +140,14 @@ async fn dispatch(args: Args, output: &Output) -> Result<u8> {
                 Command::Cape(cape) => cape::cape(&house, &cape, output).await,
                 Command::Finding { action } => finding::finding(&house, &action, output).await,
                 Command::Attest(tenant) => attest::attest(&house, &tenant, output).await,
+                Command::Audit(which) => audit::audit(&house, &which, output).await,
                 Command::Score(score) => score::score(&house, &score, output).await,
                 Command::Init | Command::Demo(_) | Command::Checks(_) | Command::Completions { .. } => {
                     Err(Error::new(ErrorKind::Internal, "this command was already handled"))
                 }
-            }
+            };
+            asked.keep(&house, &answer).await;
+            answer
         }
     }
 }
@@ -117,8 +155,12 @@ async fn dispatch(args: Args, output: &Output) -> Result<u8> {
 /// Whoever runs the console holds the keyring, so a name is enough.
 #[expect(clippy::disallowed_methods, reason = "the console is one of the four places that establish a scope")]
 fn scope(tenant: TenantId) -> TenantScope {
+    TenantScope::establish(tenant, actor())
+}
+
+fn actor() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| user_id());
-    TenantScope::establish(tenant, format!("console:{user}"))
+    format!("console:{user}")
 }
 
 /// The owner of this process, where no variable names one.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{
     args::{KeyAction, TenantAction},
     output::{Output, table},
-    scope,
+    scope, shred,
 };
 use crate::{
     error::Result,
@@ -74,6 +74,8 @@ pub async fn tenant(house: &Lakehouse, action: &TenantAction, output: &Output) -
                 )
             })?;
         }
+        TenantAction::Owner { action } => return shred::owner(house, action, output).await,
+        TenantAction::Shred { action } => return shred::shred(house, action, output).await,
     }
     Ok(0)
 }
@@ -118,8 +120,10 @@ pub async fn key(house: &Lakehouse, action: &KeyAction, output: &Output) -> Resu
             (tenant, "enabled".to_owned())
         }
     };
-    // A disabled key seals no audit event, so disabling is told in the log alone (S5 keeps a shared trail).
-    if !matches!(action, KeyAction::Disable { .. }) {
+    // A disabled key seals no event, so disabling goes into the lake's own trail.
+    if matches!(action, KeyAction::Disable { .. }) {
+        house.audit(&super::actor(), "key", tenant.as_str(), &done).await?;
+    } else {
         let opened = house.tenant(&scope(tenant.clone())).await?;
         opened.audit(house.clock.as_ref(), "key", opened.key.0.as_str(), &done).await?;
     }

@@ -100,6 +100,16 @@ impl Shared {
         Ok(Wrapper { key: key.clone(), tenant, version, kek })
     }
 
+    /// One `stat` while the file is the one last read.
+    pub(super) fn check_usable(&self, key: &KeyId) -> Result<()> {
+        let loaded = self.current()?;
+        let entry = loaded.file.entry(key)?;
+        match entry.state_at(self.now()) {
+            KeyState::Enabled => Ok(()),
+            state => Err(refused_state(entry, state)),
+        }
+    }
+
     pub(super) fn encrypt(&self, key: &KeyId, plaintext: &[u8], context: &EncryptionContext) -> Result<Vec<u8>> {
         let wrapper = self.wrapper(key, None, context)?;
         if plaintext.is_empty() || plaintext.len() > ENCRYPT_BYTES_MAX {

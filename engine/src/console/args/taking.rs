@@ -11,6 +11,106 @@ pub enum TenantAction {
     Add { tenant: TenantId },
     /// All tenants of the lake
     List,
+    /// Who may sign an order to destroy a tenant's keys
+    Owner {
+        #[command(subcommand)]
+        action: OwnerAction,
+    },
+    /// Destroy a tenant's keys, and so everything they sealed; an owner must sign the order
+    #[command(
+        after_help = "Example, by the console and then an owner on a machine of their own:\n  bonded tenant shred request --tenant acme-imports --reason \"contract ended\" --out order.txt\n  bonded tenant owner sign --key owner.key order.txt\n  bonded tenant shred approve ORDER --signature SIGNATURE\n  bonded tenant shred finish\n  bonded tenant shred proof ORDER > proof.json\n\nFrom the approval on everything of the tenant is refused; the keys are destroyed after the waiting period."
+    )]
+    Shred {
+        #[command(subcommand)]
+        action: ShredAction,
+    },
+}
+
+impl TenantAction {
+    /// An owner signs, and anybody checks a proof, on machines that never see the lake.
+    pub fn needs_no_lake(&self) -> bool {
+        matches!(
+            self,
+            TenantAction::Owner { action: OwnerAction::New { .. } | OwnerAction::Sign { .. } }
+                | TenantAction::Shred { action: ShredAction::Verify { .. } }
+        )
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum OwnerAction {
+    /// A new signing key in a file of the owner's own; its public half is shown
+    New {
+        /// Must not exist yet; made readable by its owner only
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Sign the bytes of a file
+    Sign {
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// What to sign, or - for standard input
+        file: PathBuf,
+    },
+    /// Register an owner's public key; a further owner needs a registered one's signature
+    Add {
+        #[arg(long, env = "BONDED_TENANT")]
+        tenant: TenantId,
+        #[arg(long)]
+        name: String,
+        #[arg(long, value_name = "BASE64")]
+        public_key: String,
+        /// A registered owner's signature over what --text shows
+        #[arg(long, value_name = "BASE64")]
+        approval: Option<String>,
+        /// Only show the text that a registered owner must sign
+        #[arg(long)]
+        text: bool,
+    },
+    /// The registered owners of a tenant
+    List {
+        #[arg(long, env = "BONDED_TENANT")]
+        tenant: TenantId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ShredAction {
+    /// Write an order for an owner to sign; nothing is refused yet
+    Request {
+        #[arg(long, env = "BONDED_TENANT")]
+        tenant: TenantId,
+        /// One line; it lies in the clear beside the order
+        #[arg(long)]
+        reason: String,
+        /// How long the keys wait, refusing, before they are destroyed: 7 to 30
+        #[arg(long, default_value_t = 7)]
+        days: u32,
+        /// Write the text to be signed here
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Put an owner's signature to an order: the tenant's keys refuse from here on
+    Approve {
+        order: String,
+        #[arg(long, value_name = "BASE64")]
+        signature: String,
+    },
+    /// Take an order back while the keys exist
+    Cancel { order: String },
+    /// Destroy what is due and sign for it
+    Finish,
+    /// All orders and how far they are
+    List,
+    /// The signed proof of a finished order
+    Proof { order: String },
+    /// Check a proof, here or anywhere: needs no lake
+    Verify {
+        file: PathBuf,
+        /// The lake's public key, if it is known from elsewhere
+        #[arg(long, value_name = "BASE64")]
+        public_key: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

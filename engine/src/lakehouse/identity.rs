@@ -1,0 +1,78 @@
+//! The lake as an actor of its own: it seals a trail that no tenant's key can, and signs proofs for outsiders.
+//! Promise: one identity a lake, whichever process needs it first; a refusal is kept even when the tenant's key is gone.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bonded_connectors::{
+    keys::KeyId,
+    seal::{DocumentKey, LakeSecret, SigningKey},
+    store::identity::LakeRecord,
+};
+use bonded_schemas::TenantId;
+
+use super::{AuditEvent, Lakehouse};
+use crate::error::{Error, ErrorKind, Result};
+
+#[derive(Debug)]
+pub(crate) struct Identity {
+    documents: DocumentKey,
+    pub signer: SigningKey,
+}
+
+pub(super) async fn establish(house: &Lakehouse) -> Result<Identity> {
+    let record = match house.control.lake_record().await? {
+        Some(record) => record,
+        None => make(house).await?,
+    };
+    let wrapped = STANDARD
+        .decode(&record.wrapped_secret)
+        .map_err(|error| Error::new(ErrorKind::Damaged, "the record of the lake's own key").with_source(error))?;
+    let secret = LakeSecret::unwrap(house.keys.as_ref(), &KeyId(record.key_id), &wrapped).await?;
+    let (documents, signer) = secret.derive();
+    if signer.public_key() != record.public_key {
+        return Err(Error::new(ErrorKind::Damaged, "the lake's public key is not that of its secret: restore the control store"));
+    }
+    Ok(Identity { documents, signer })
+}
+
+async fn make(house: &Lakehouse) -> Result<LakeRecord> {
+    let key = house.keys.create_key(&TenantId::lake()).await?;
+    let secret = LakeSecret::generate();
+    let record = LakeRecord {
+        wrapped_secret: STANDARD.encode(secret.wrap(house.keys.as_ref(), &key).await?),
+        key_id: key.to_string(),
+        public_key: secret.derive().1.public_key(),
+        created_at: house.clock.now().to_rfc3339(),
+    };
+    if house.control.put_lake_record(&record).await? {
+        return Ok(record);
+    }
+    // Another process was first; the key made here has wrapped nothing that is kept.
+    let first = house.control.lake_record().await?;
+    first.ok_or_else(|| Error::new(ErrorKind::Internal, "the lake's own record is there and is not"))
+}
+
+impl Lakehouse {
+    /// Appends to the lake's own trail: what concerns no tenant, or one whose key seals nothing any more.
+    pub async fn audit(&self, actor: &str, action: &str, object: &str, result: &str) -> Result<()> {
+        let [actor, action, object, result] = [actor, action, object, result].map(str::to_owned);
+        let event = serde_json::to_vec(&AuditEvent { actor, action, object, result })?;
+        let sealed =
+            STANDARD.encode(self.identity().await?.documents.seal(&[TenantId::lake().as_str(), "audit", "event"], &event));
+        self.control.append_audit(self.clock.now(), &sealed).await?;
+        Ok(())
+    }
+
+    /// The lake's own trail, oldest first, its chain checked: when, and what.
+    pub async fn trail(&self) -> Result<Vec<(String, AuditEvent)>> {
+        let documents = &self.identity().await?.documents;
+        let mut events = Vec::new();
+        for row in self.control.audit().await? {
+            let sealed = STANDARD
+                .decode(&row.sealed)
+                .map_err(|error| Error::new(ErrorKind::Damaged, format!("event {} is not base64", row.seq)).with_source(error))?;
+            let event = documents.open(&[TenantId::lake().as_str(), "audit", "event"], &sealed)?;
+            events.push((row.at, serde_json::from_slice(&event)?));
+        }
+        Ok(events)
+    }
+}
