@@ -194,7 +194,13 @@ async fn apply(pool: &AnyPool, ddl: &[&str]) -> Result<()> {
 
 async fn pool(place: &Place, tenant: Option<&TenantId>, create: bool) -> Result<AnyPool> {
     sqlx::any::install_default_drivers();
-    let options = AnyPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(Duration::from_secs(60));
+    // No idle timeout and no life time: sqlx 0.8.6 reaps by a counter that may read below zero while a connection is given
+    // back on another thread (`num_idle` in its pool/inner.rs), and then turns for ever, which holds up the end of the process.
+    let options = AnyPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(Duration::from_secs(60))
+        .idle_timeout(None)
+        .max_lifetime(None);
     match place {
         Place::Sqlite(folder) => {
             let folder = match tenant {
