@@ -108,11 +108,27 @@ fn own_kind(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     }
 }
 
+/// By SQLite's result code or PostgreSQL's SQLSTATE: what passes by itself, and what is the machine's.
+fn database_kind(code: &str) -> ErrorKind {
+    match code {
+        // SQLite: busy, locked, busy with a newer snapshot.
+        "5" | "6" | "261" | "517" => ErrorKind::Retry,
+        // SQLite: I/O error, full.
+        "10" | "13" => ErrorKind::Setup,
+        // PostgreSQL: connection lost, rolled back by the server, shutting down.
+        code if code.len() == 5 && ["08", "40", "57"].iter().any(|class| code.starts_with(class)) => ErrorKind::Retry,
+        // PostgreSQL: out of disk, memory or connections.
+        code if code.len() == 5 && code.starts_with("53") => ErrorKind::Setup,
+        _ => ErrorKind::Internal,
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let kind = match &error {
             sqlx::Error::PoolTimedOut => ErrorKind::Retry,
             sqlx::Error::Io(_) => ErrorKind::Setup,
+            sqlx::Error::Database(error) => database_kind(error.code().as_deref().unwrap_or_default()),
             _ => ErrorKind::Internal,
         };
         Error::new(kind, "control store").with_source(error)

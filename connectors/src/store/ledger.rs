@@ -66,6 +66,17 @@ impl TenantStore {
         rows.iter().map(ledger_row).collect()
     }
 
+    /// Deliveries that never came to their end and were received before then, in order of arrival; at most 1,000.
+    pub async fn unfinished(&self, before: DateTime<Utc>) -> Result<Vec<LedgerRow>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM deliveries WHERE state = 'landed' OR (state = 'committed' AND sealed_receipt IS NULL)
+             ORDER BY delivery_id LIMIT 1000"
+        );
+        let rows = sqlx::query(&sql).fetch_all(&self.pool).await?;
+        let rows: Vec<LedgerRow> = rows.iter().map(ledger_row).collect::<Result<_>>()?;
+        Ok(rows.into_iter().filter(|row| row.received_at < before).collect())
+    }
+
     /// Puts a landed file in quarantine, or keeps it there; a committed or unpacked one is never touched.
     pub async fn record_quarantined(&self, keyed_digest: &str, report: Option<Report>, sealed_receipt: &str) -> Result<()> {
         let done = sqlx::query(

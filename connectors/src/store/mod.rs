@@ -1,4 +1,4 @@
-//! The control store: what must be decided by one transaction (tenants, the delivery ledger, table pointers).
+//! The control store: what must be decided by one transaction (tenants, the work queue, the delivery ledger, table pointers).
 //! Promise: a delivery is recorded once, by its keyed digest; its commit is one transaction with the pointer swing.
 //! Never: no header name, no cell, no file name lies here in the clear; such text arrives sealed.
 //!
@@ -17,11 +17,13 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub mod alerts;
 pub mod audit;
+pub mod fence;
 pub mod findings;
 pub mod identity;
 pub mod ledger;
 #[cfg(test)]
 pub(crate) mod private_postgres;
+pub mod queue;
 pub mod shreds;
 #[cfg(test)]
 mod tests;
@@ -44,7 +46,7 @@ impl fmt::Debug for Place {
     }
 }
 
-/// The shared half: which tenants there are.
+/// The shared half: which tenants there are, and what work waits.
 #[derive(Clone, Debug)]
 pub struct ControlStore {
     place: Arc<Place>,
@@ -62,7 +64,7 @@ pub struct TenantRecord {
     pub created_at: String,
 }
 
-/// One tenant's half: ledger, alerts, mappings, audit tail and the Iceberg catalog's tables.
+/// One tenant's half: ledger, alerts, mappings, fences, audit tail and the Iceberg catalog's tables.
 #[derive(Clone, Debug)]
 pub struct TenantStore {
     pub(crate) pool: AnyPool,
@@ -100,6 +102,7 @@ const TENANT_DDL: &[&str] = &[
         id TEXT PRIMARY KEY, state TEXT NOT NULL, severity TEXT NOT NULL, first_seen TEXT NOT NULL, last_seen TEXT NOT NULL,
         runs BIGINT NOT NULL, sealed TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS scores (delivery_id TEXT PRIMARY KEY, scored_at TEXT NOT NULL, sealed TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS fences (keyed_digest TEXT PRIMARY KEY, token BIGINT NOT NULL)",
 ];
 
 impl ControlStore {
@@ -185,9 +188,20 @@ fn tenant_id(name: &str) -> Result<TenantId> {
     name.parse().map_err(|error: bonded_schemas::Error| Error::new(ErrorKind::Damaged, error.message))
 }
 
+/// How often a statement that makes something is tried: on PostgreSQL, two processes that make the same table at the
+/// same moment do not both succeed, `IF NOT EXISTS` or not.
+const MAKE_ATTEMPTS_MAX: u32 = 5;
+
 async fn apply(pool: &AnyPool, ddl: &[&str]) -> Result<()> {
     for statement in ddl {
-        pool.execute(*statement).await?;
+        let mut attempt = 1;
+        while let Err(error) = pool.execute(*statement).await {
+            if attempt == MAKE_ATTEMPTS_MAX {
+                return Err(error.into());
+            }
+            tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt))).await;
+            attempt += 1;
+        }
     }
     Ok(())
 }
