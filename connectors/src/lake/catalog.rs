@@ -21,7 +21,10 @@ use sqlx::Row;
 use crate::{
     error::{Error, ErrorKind, Result},
     seal::cipher,
-    store::TenantStore,
+    store::{
+        TenantStore,
+        fence::{self, Fence},
+    },
 };
 
 /// `iceberg_tables.catalog_name`.
@@ -34,6 +37,9 @@ pub struct EncryptedCatalog {
     store: TenantStore,
     file_io: FileIO,
     kms: Arc<dyn KeyManagementClient>,
+    /// The lease that must still stand when this handle commits. None: whoever is not a worker has no lease, and the
+    /// ledger's one row a digest alone decides who commits a delivery.
+    fence: Option<Fence>,
     /// Answers to COMMIT that go missing, on demand.
     #[cfg(test)]
     pub(super) lost_answers: Arc<std::sync::Mutex<Vec<LostAnswer>>>,
@@ -83,9 +89,15 @@ impl EncryptedCatalog {
             store,
             file_io,
             kms,
+            fence: None,
             #[cfg(test)]
             lost_answers: Arc::default(),
         }
+    }
+
+    /// The same catalog for a worker: every commit through it checks the fence.
+    pub(super) fn behind(&self, fence: Fence) -> Self {
+        Self { fence: Some(fence), ..self.clone() }
     }
 
     pub fn namespace(&self) -> &NamespaceIdent {
@@ -183,7 +195,8 @@ impl EncryptedCatalog {
 
     /// The one commit point: requirements, updates, new metadata.json, compare-and-swap (and the ledger row with it).
     ///
-    /// `Retry`: nothing landed. `Ambiguous`: the answer to COMMIT was lost; load the table and look.
+    /// `Retry`: nothing landed. `Refused`: nothing landed, nor will it: a later lease has the delivery.
+    /// `Ambiguous`: the answer to COMMIT was lost; load the table and look.
     pub(super) async fn swing(
         &self,
         base: &Table,
@@ -244,6 +257,13 @@ impl EncryptedCatalog {
         if swung.rows_affected() == 0 {
             transaction.rollback().await?;
             return Err(Error::new(ErrorKind::Retry, format!("another commit to {} came first", ident.name())));
+        }
+        // Behind the pointer, so that every commit takes its locks in the same order.
+        if let Some(fence) = &self.fence
+            && !fence::holds(fence, &mut transaction).await?
+        {
+            transaction.rollback().await?;
+            return Err(fence.passed());
         }
         if let Some(mark) = mark {
             let ledger = sqlx::query(

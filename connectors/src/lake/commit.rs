@@ -8,6 +8,7 @@ use bonded_schemas::Report;
 use iceberg::{
     TableRequirement,
     spec::{DataFile, MAIN_BRANCH, Operation, TableMetadata},
+    table::Table,
 };
 
 use super::{
@@ -116,8 +117,12 @@ pub(super) async fn commit(tables: &Tables, table: &str, change: &Change<'_>) ->
                     tracing::debug!(target: "lake.commit.conflict", table, attempt, %error);
                     staging.clean().await;
                 }
-                _ => {
+                kind => {
                     staging.clean().await;
+                    // Refused is final. But a COMMIT that went unanswered before may still land, and its files are these.
+                    if kind == ErrorKind::Refused && change.mark.is_some() && unanswered.is_empty() {
+                        discard(&loaded, change.add).await;
+                    }
                     return Err(error);
                 }
             },
@@ -134,6 +139,15 @@ async fn already(tables: &Tables, ident: &iceberg::TableIdent, change: &Change<'
     match snapshot_id.or(loaded.metadata().current_snapshot_id()) {
         Some(snapshot_id) => Ok(Outcome::AlreadyCommitted { snapshot_id }),
         None => Err(Error::new(ErrorKind::Damaged, "the ledger tells of a commit that the table does not have")),
+    }
+}
+
+/// Files of a commit that was refused; best effort, for nothing refers to them.
+async fn discard(table: &Table, files: &[DataFile]) {
+    for file in files {
+        if let Err(error) = table.file_io().delete(file.file_path()).await {
+            tracing::warn!(target: "lake.commit.litter", %error, "an unreferenced data file stays behind");
+        }
     }
 }
 

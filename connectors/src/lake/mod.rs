@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     error::{Error, ErrorKind, Result},
     keys::{KeyId, Keys},
-    store::TenantStore,
+    store::{TenantStore, fence::Fence},
 };
 
 pub mod catalog;
@@ -138,6 +138,11 @@ pub struct TableInfo {
 }
 
 impl Tables {
+    /// The same tables for a worker with a lease: once another lease has raised the fence, nothing commits through these.
+    pub fn behind(&self, fence: Fence) -> Tables {
+        Tables { catalog: Arc::new(self.catalog.behind(fence)), ..self.clone() }
+    }
+
     /// For readers: loads tables with their keys.
     pub fn catalog(&self) -> Arc<dyn Catalog> {
         self.catalog.clone()

@@ -23,6 +23,8 @@ use crate::{
     store::{ControlStore, Place, TenantRecord, TenantStore, ledger::LedgerRow, private_postgres::PrivatePostgres},
 };
 
+mod fence;
+
 /// One lake folder, one keyring, and what is made from them.
 struct World {
     _folder: TempDir,
@@ -129,6 +131,13 @@ impl Room {
 
     /// Records the delivery as landed and appends its rows.
     async fn append(&self, digest: &str, first: i64, rows: i64) -> crate::Result<Outcome> {
+        self.land(digest).await?;
+        let written = self.written(first, rows).await;
+        let mark = Mark { report: Report::Es003, keyed_digest: digest.to_owned() };
+        self.tables.append("es_003", written, &mark).await
+    }
+
+    async fn land(&self, digest: &str) -> crate::Result<LedgerRow> {
         let landed = LedgerRow {
             delivery_id: bonded_schemas::DeliveryId(uuid::Uuid::now_v7()),
             keyed_digest: digest.to_owned(),
@@ -141,10 +150,7 @@ impl Room {
             snapshot_id: None,
             sealed_receipt: None,
         };
-        self.ledger.record_landed(&landed).await?;
-        let written = self.written(first, rows).await;
-        let mark = Mark { report: Report::Es003, keyed_digest: digest.to_owned() };
-        self.tables.append("es_003", written, &mark).await
+        self.ledger.record_landed(&landed).await
     }
 
     /// Every live row, decrypted: line -> duty in cents.
