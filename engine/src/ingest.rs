@@ -18,11 +18,13 @@ use crate::{
 mod check;
 mod land;
 pub mod parse;
+mod queued;
 mod rows;
 mod seal;
 mod unpack;
 
 pub use check::{DriftAlert, QuarantineAlert};
+pub use queued::{give_up, is_done, land_only, resume};
 pub(crate) use rows::ensure_table;
 use unpack::{Nesting, Packed};
 
@@ -60,6 +62,11 @@ impl Ingested {
 
 /// Runs the straight line. An error leaves a state from which the same call goes on.
 pub async fn ingest(house: &Lakehouse, tenant: &Tenant, source: Source<'_>) -> Result<Ingested> {
+    let landed = land(house, tenant, source).await?;
+    run(house, tenant, landed, &mut Nesting::default()).await
+}
+
+async fn land(house: &Lakehouse, tenant: &Tenant, source: Source<'_>) -> Result<Landed> {
     let origin = land::Origin {
         file_name: source.file_name,
         channel: source.channel,
@@ -67,8 +74,7 @@ pub async fn ingest(house: &Lakehouse, tenant: &Tenant, source: Source<'_>) -> R
         container: None,
         provenance: BTreeMap::new(),
     };
-    let landed = land::land(house, tenant, source.bytes, origin).await?;
-    run(house, tenant, landed, &mut Nesting::default()).await
+    land::land(house, tenant, source.bytes, origin).await
 }
 
 /// A delivery that is safe in the raw zone, wherever it came from: shown again when it is done, taken further when not.

@@ -13,7 +13,7 @@ use bonded_connectors::{
     lake::{Lake, Tables, lake_folder, open_store},
     raw::RawZone,
     seal::{DocumentKey, NameKey, TenantSecret},
-    store::{ControlStore, Place, TenantRecord, TenantStore},
+    store::{ControlStore, Place, TenantRecord, TenantStore, fence::Fence, queue::Queue},
 };
 use bonded_schemas::{Mapping, Report, TenantId, TenantScope};
 use serde::{Serialize, de::DeserializeOwned};
@@ -107,6 +107,17 @@ impl Lakehouse {
         Ok(self.control.tenants().await?)
     }
 
+    /// What waits for workers, of all tenants.
+    pub async fn queue(&self) -> Result<Queue> {
+        Ok(self.control.queue().await?)
+    }
+
+    /// The scope's ledger alone, without its keys: what is sealed there stays so.
+    pub async fn ledger(&self, scope: &TenantScope) -> Result<TenantStore> {
+        self.record(scope.tenant()).await?;
+        Ok(self.control.open_tenant(scope).await?)
+    }
+
     /// The scope's rooms; one KMS call. Refused when the tenant is unknown or its key is not usable.
     pub async fn tenant(&self, scope: &TenantScope) -> Result<Tenant> {
         let record = self.record(scope.tenant()).await?;
@@ -144,6 +155,13 @@ impl Lakehouse {
 }
 
 impl Tenant {
+    /// These rooms for a worker: every earlier lease is shut out, and so is this one as soon as a later one is given out.
+    pub async fn behind(mut self, fence: Fence) -> Result<Self> {
+        self.ledger.raise_fence(&fence).await?;
+        self.tables = self.tables.behind(fence);
+        Ok(self)
+    }
+
     /// Seals a document for the ledger: base64, bound to the tenant and to what it is (`what`, `name`).
     pub fn seal<T: Serialize>(&self, what: &str, name: &str, document: &T) -> Result<String> {
         let plain = serde_json::to_vec(document)?;

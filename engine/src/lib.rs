@@ -15,6 +15,7 @@ pub mod ingest;
 pub mod lakehouse;
 pub mod rules;
 pub mod score;
+pub mod serve;
 pub mod settings;
 pub mod shred;
 

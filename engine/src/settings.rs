@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+mod serve;
+
+pub use serve::ServeSettings;
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -18,6 +22,7 @@ pub struct Settings {
     pub ingest: IngestSettings,
     pub query: QuerySettings,
     pub attest: AttestSettings,
+    pub serve: ServeSettings,
     pub display: DisplaySettings,
 }
 
@@ -104,6 +109,7 @@ impl Default for Settings {
             ingest: IngestSettings::default(),
             query: QuerySettings::default(),
             attest: AttestSettings::default(),
+            serve: ServeSettings::default(),
             display: DisplaySettings::default(),
         }
     }
@@ -168,6 +174,7 @@ impl Settings {
         let settings: Settings =
             values.try_into().map_err(|error: toml::de::Error| Error::setup("settings").with_source(error))?;
         settings.query.time_max()?;
+        settings.serve.check()?;
         if settings.ingest.record_bytes_max < 1024 || settings.ingest.batch_rows == 0 || settings.query.rows_max == 0 {
             return Err(Error::setup("settings: record_bytes_max must be at least 1024, batch_rows and rows_max at least 1"));
         }
@@ -183,6 +190,7 @@ impl Settings {
         Self {
             keys: KeySettings { dir: Some(PathBuf::new()), passphrase: Some(String::new()) },
             store: StoreSettings { postgres: Some(String::new()) },
+            serve: ServeSettings { inbox: Some(PathBuf::new()), ..ServeSettings::default() },
             query: QuerySettings { checks_dir: Some(PathBuf::new()), ..QuerySettings::default() },
             ..Self::default()
         }

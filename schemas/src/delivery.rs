@@ -40,6 +40,8 @@ impl FromStr for DeliveryId {
 pub enum Channel {
     /// The command line: a file, a folder, or standard input.
     Console,
+    /// The tenant's drop folder, which `bonded serve` watches.
+    Inbox,
 }
 
 /// Provenance: who sent what, when, and which day it speaks of. Sealed beside the bytes.
@@ -157,6 +159,8 @@ pub enum QuarantineReason {
     Bomb,
     /// A container that is cut, contradicts itself, or is packed by a method that is not read.
     BrokenContainer,
+    /// Workers failed over it as often as they may; nothing says that the file itself is bad.
+    GaveUp,
 }
 
 /// A row, or a cell, that could not be read as its column says.

@@ -21,6 +21,7 @@ mod leaks;
 mod pollock;
 mod postgres;
 mod queries_encrypted;
+mod serve;
 mod shred;
 mod spine;
 mod tidy;

@@ -4,7 +4,7 @@ use bonded::demo::corpus::Corpus;
 use serde_json::json;
 
 #[path = "../../connectors/src/store/private_postgres.rs"]
-mod private_postgres;
+pub mod private_postgres;
 
 use crate::world::{OTHER, TENANT, World, files_under, random_plan};
 

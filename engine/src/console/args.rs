@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 mod asking;
+mod serving;
 mod taking;
 
 pub use asking::*;
+pub use serving::*;
 pub use taking::*;
 
 /// CBP ACE Reports become encrypted, queryable, provable history.
@@ -57,9 +59,20 @@ pub enum Command {
     },
     /// Take in files: seal, parse, check, write, commit; twice is the same as once
     #[command(
-        after_help = "Examples:\n  bonded ingest --tenant acme-imports ES-003.csv\n  bonded ingest --tenant acme-imports --as-of 2026-01-31 reports/\n  zcat ES-002.csv.gz | bonded ingest --tenant acme-imports -"
+        after_help = "Examples:\n  bonded ingest --tenant acme-imports ES-003.csv\n  bonded ingest --tenant acme-imports --as-of 2026-01-31 reports/\n  zcat ES-002.csv.gz | bonded ingest --tenant acme-imports -\n  bonded ingest --tenant acme-imports --enqueue reports/"
     )]
     Ingest(Ingest),
+    /// Stay and work: take landed deliveries to their end, watch the drop folders; ends on SIGTERM or Ctrl-C
+    #[command(
+        after_help = "Examples:\n  bonded serve\n  BONDED_SERVE_INBOX=/srv/inbox bonded serve\n  bonded serve --roles worker\n\nFiles are dropped as <inbox>/<tenant>/<file>. A file is taken when it has not changed for serve.settle (2s), and removed\nonce it is safely landed; write under .name or name.part and rename at the end. The first line on standard output is\none JSON object, written when all roles have started."
+    )]
+    Serve(Serve),
+    /// What waits for a worker, is in work, or was given up
+    #[command(after_help = "Examples:\n  bonded queue list\n  bonded queue retry 0198f3c2-...")]
+    Queue {
+        #[command(subcommand)]
+        action: QueueAction,
+    },
     /// What was delivered
     Deliveries(Which),
     /// What one delivery became: counts, control totals, drift, rejects

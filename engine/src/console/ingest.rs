@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use bonded_schemas::Channel;
+use bonded_connectors::store::queue::Work;
+use bonded_schemas::{Channel, DeliveryId};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
+use tokio::io::AsyncRead;
 
 use super::{
     args,
@@ -11,8 +14,8 @@ use super::{
     progress::Progress,
 };
 use crate::{
-    error::{EXIT_QUARANTINED, Error, Result},
-    ingest::{Ingested, Source, ingest as run, quarantine_text},
+    error::{EXIT_QUARANTINED, Error, ErrorKind, Result},
+    ingest::{Ingested, Source, ingest as run, is_done, land_only, quarantine_text},
     lakehouse::{Lakehouse, Tenant},
 };
 
@@ -31,6 +34,9 @@ struct Line<'a> {
 pub async fn ingest(house: &Lakehouse, args: &args::Ingest, output: &Output) -> Result<u8> {
     let tenant = super::open(house, &args.tenant).await?;
     let files = expand(&args.files)?;
+    if args.enqueue {
+        return enqueue(house, &tenant, &files, args.as_of, output).await;
+    }
     let mut rows = Vec::new();
     let mut quarantined = false;
     for file in &files {
@@ -57,19 +63,81 @@ pub async fn one(
     file: &Path,
     as_of: Option<chrono::DateTime<chrono::Utc>>,
 ) -> Result<Ingested> {
-    let name = match file.to_str() {
-        Some("-") => "standard input".to_owned(),
-        _ => file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned()),
-    };
+    let (file_name, mut bytes) = opened(file).await?;
+    run(house, tenant, Source { file_name, bytes: &mut bytes, channel: Channel::Console, as_of }).await
+}
+
+async fn opened(file: &Path) -> Result<(String, Box<dyn AsyncRead + Send + Unpin>)> {
     if file.as_os_str() == "-" {
-        let mut bytes = Progress::new(tokio::io::stdin(), &name, None);
-        return run(house, tenant, Source { file_name: name, bytes: &mut bytes, channel: Channel::Console, as_of }).await;
+        let name = "standard input".to_owned();
+        let bytes = Progress::new(tokio::io::stdin(), &name, None);
+        return Ok((name, Box::new(bytes)));
     }
+    let name = file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned());
     let cannot = |error| Error::input(format!("cannot read {}", file.display())).with_source(error);
     let opened = tokio::fs::File::open(file).await.map_err(cannot)?;
     let size = opened.metadata().await.map_err(cannot)?.len();
-    let mut bytes = Progress::new(opened, &name, Some(size));
-    run(house, tenant, Source { file_name: name, bytes: &mut bytes, channel: Channel::Console, as_of }).await
+    let bytes = Progress::new(opened, &name, Some(size));
+    Ok((name, Box::new(bytes)))
+}
+
+#[derive(Serialize)]
+struct Queued {
+    file: String,
+    delivery_id: DeliveryId,
+    size_bytes: u64,
+    state: &'static str,
+    /// It waits for a worker, or is with one.
+    queued: bool,
+}
+
+/// Lands the files and leaves the rest to whoever serves.
+async fn enqueue(
+    house: &Lakehouse,
+    tenant: &Tenant,
+    files: &[PathBuf],
+    as_of: Option<DateTime<Utc>>,
+    output: &Output,
+) -> Result<u8> {
+    let queue = house.queue().await?;
+    let mut lines = Vec::new();
+    for file in files {
+        if queue.depth(tenant.scope.tenant()).await? >= house.settings.serve.queued_max {
+            let message = format!("the queue of {} is full; start workers (`bonded serve`) or wait", tenant.scope.tenant());
+            return Err(Error::new(ErrorKind::Retry, message));
+        }
+        let (file_name, mut bytes) = opened(file).await?;
+        let row = land_only(house, tenant, Source { file_name, bytes: &mut bytes, channel: Channel::Console, as_of }).await?;
+        let queued = !is_done(&row);
+        let line = Queued {
+            file: file.display().to_string(),
+            delivery_id: row.delivery_id,
+            size_bytes: row.size_bytes,
+            state: row.state.as_str(),
+            queued,
+        };
+        if queued {
+            let work = Work {
+                tenant: tenant.scope.tenant().clone(),
+                keyed_digest: row.keyed_digest,
+                delivery_id: row.delivery_id,
+                size_bytes: row.size_bytes,
+            };
+            queue.enqueue(&work, house.clock.now()).await?;
+        }
+        tenant.audit(house.clock.as_ref(), "enqueue", &row.delivery_id.to_string(), line.state).await?;
+        if output.json {
+            output.list(&[line], String::new)?;
+        } else {
+            lines.push(line);
+        }
+    }
+    let rows = lines.into_iter().map(|line| {
+        let state = if line.queued { "queued".to_owned() } else { format!("{} before; nothing to do", line.state) };
+        [line.file, line.size_bytes.to_string(), state, line.delivery_id.to_string()]
+    });
+    output.say(&table(["file", "bytes", "state", "delivery"], rows))?;
+    Ok(0)
 }
 
 /// A container, then its members.

@@ -30,10 +30,12 @@ mod ingest;
 mod output;
 mod progress;
 mod query;
+mod queue;
 mod reconcile;
 mod report;
 mod rules;
 mod score;
+mod serve;
 mod setup;
 mod shred;
 
@@ -44,7 +46,7 @@ pub async fn run() -> ExitCode {
     let matches = Args::command().get_matches();
     let asked = Asked::of(&matches);
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    start_log();
+    start_log(&args.command);
     let output = Output::new(args.json);
     match dispatch(args, &asked, &output).await {
         Ok(code) => ExitCode::from(code),
@@ -63,10 +65,14 @@ fn is_broken_pipe(error: &Error) -> bool {
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// Warnings and worse on standard error; `BONDED_LOG` sets other levels.
-fn start_log() {
+/// Warnings and worse on standard error, of a process that stays also what it did; `BONDED_LOG` sets other levels.
+fn start_log(command: &Command) {
+    let standard = match command {
+        Command::Serve(_) => "error,ingest=warn,lake=warn,serve=info",
+        _ => "error,ingest=error,lake=warn",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("BONDED_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,ingest=error,lake=warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(standard));
     let ansi = std::io::stderr().is_terminal();
     // A second start in one process (tests) keeps the first.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).try_init();
@@ -119,11 +125,13 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
         Command::Demo(demo) => demo::demo(settings, doors(), &demo, output).await,
         Command::Tenant { action } if action.needs_no_lake() => shred::without_lake(&action, output),
         command => {
-            let house = Lakehouse::open(settings, doors()).await?;
+            let house = Arc::new(Lakehouse::open(settings, doors()).await?);
             let answer = match command {
                 Command::Tenant { action } => setup::tenant(&house, &action, output).await,
                 Command::Key { action } => setup::key(&house, &action, output).await,
                 Command::Ingest(ingest) => ingest::ingest(&house, &ingest, output).await,
+                Command::Serve(serve) => serve::serve(house.clone(), &serve).await,
+                Command::Queue { action } => queue::queue(&house, &action, output).await,
                 Command::Deliveries(which) => deliveries::deliveries(&house, &which, output).await,
                 Command::Receipt(which) => deliveries::receipt(&house, &which, output).await,
                 Command::Raw { action } => deliveries::raw(&house, &action).await,

@@ -79,6 +79,21 @@ pub(super) async fn recall(house: &Lakehouse, tenant: &Tenant, row: LedgerRow) -
     Ok(Landed { delivery, row, sha256: reader.sha256(), packed: Packed::of(&first) })
 }
 
+/// What can be told of a delivery whose bytes, or the note beside them, no longer open: the ledger's word. No SHA-256.
+pub(super) async fn unreadable(house: &Lakehouse, tenant: &Tenant, row: LedgerRow) -> Landed {
+    let delivery = kept_note(house, tenant, &row.raw_path).await.unwrap_or_else(|_| Delivery {
+        id: row.delivery_id,
+        channel: Channel::Console,
+        actor: tenant.scope.actor().to_owned(),
+        file_name: "not known: its note does not open".into(),
+        received_at: row.received_at,
+        as_of: row.as_of,
+        container: None,
+        provenance: BTreeMap::new(),
+    });
+    Landed { delivery, row, sha256: String::new(), packed: None }
+}
+
 /// Keeps the first bytes of what flows by.
 struct Watched<'a> {
     inner: &'a mut (dyn AsyncRead + Send + Unpin),

@@ -99,7 +99,7 @@ async fn read_in(house: &Lakehouse, tenant: &Tenant, landed: &Landed, orders: Op
 /// Feeds the head finder until it decides; answers the bytes read so far, too.
 async fn head(
     source: &mut RawReader,
-    mapping: &dyn Fn(Report) -> bonded_schemas::Mapping,
+    mapping: &(dyn Fn(Report) -> bonded_schemas::Mapping + Sync),
 ) -> Result<std::result::Result<(Head, Vec<u8>), Quarantine>> {
     let mut first: Vec<u8> = Vec::new();
     loop {

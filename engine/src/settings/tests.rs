@@ -28,6 +28,8 @@ fn unknown_keys_wrong_types_and_impossible_values_are_refused_by_name() {
         ("[ingest]\nbatch_rows = 0", vec![], "batch_rows"),
         ("[ingest.unpack]\nratio = 5", vec![], "ratio"),
         ("[ingest.unpack]\ndepth_max = 0", vec![], "depth_max"),
+        ("[serve]\nlease = \"long\"", vec![], "serve.lease"),
+        ("[serve]\nleases_max = 0", vec![], "leases_max"),
     ] {
         let error = load(toml, &environment).expect_err(toml);
         assert_eq!(error.kind(), crate::error::ErrorKind::Setup);

@@ -165,6 +165,9 @@ pub struct Ingest {
     /// When CBP ran the report: 2026-01-31 or 2026-01-31T08:00:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub as_of: Option<chrono::DateTime<chrono::Utc>>,
+    /// Seal the bytes and answer at once; `bonded serve` does the rest
+    #[arg(long)]
+    pub enqueue: bool,
     /// Files, folders (their files, by name), or - for standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,

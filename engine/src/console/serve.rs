@@ -1,0 +1,40 @@
+//! `serve`: the process that stays. One JSON line when it is ready, one when it has stopped; the log goes to standard error.
+
+use std::{io::Write, sync::Arc};
+
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{args, output::written, scope};
+use crate::{
+    error::{Error, Result},
+    lakehouse::Lakehouse,
+    serve::{Role, run},
+};
+
+pub async fn serve(house: Arc<Lakehouse>, args: &args::Serve) -> Result<u8> {
+    let roles = match args.roles.is_empty() {
+        false => args.roles.clone(),
+        true if house.settings.serve.inbox.is_some() => vec![Role::Worker, Role::Inbox],
+        true => vec![Role::Worker],
+    };
+    let cannot = |error| Error::setup("cannot listen for signals").with_source(error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let stopped = run(house, &roles, Arc::new(scope), line, stop).await?;
+    line(&stopped)?;
+    Ok(0)
+}
+
+/// A program waits for it, so it goes out at once.
+fn line<T: Serialize>(what: &T) -> Result<()> {
+    let text = serde_json::to_string(what)?;
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(written)
+}

@@ -1,0 +1,52 @@
+//! What workers need of the straight line: landing and no further, going on from there, and giving up.
+//! Promise: a delivery that was landed goes on from wherever it stopped; one that is given up is quarantined and told of.
+
+use bonded_connectors::store::ledger::LedgerRow;
+use bonded_schemas::{DeliveryState, Quarantine, QuarantineReason};
+
+use super::{Ingested, Source, check, land, run, seal, unpack::Nesting};
+use crate::{
+    error::Result,
+    lakehouse::{Lakehouse, Tenant},
+};
+
+/// The bytes sealed in the raw zone and the ledger; the row is [`is_done`] when they were delivered before.
+pub async fn land_only(house: &Lakehouse, tenant: &Tenant, source: Source<'_>) -> Result<LedgerRow> {
+    Ok(super::land(house, tenant, source).await?.row)
+}
+
+/// Whether nothing is left to do for it. A quarantined one may become rows another time.
+pub fn is_done(row: &LedgerRow) -> bool {
+    matches!(row.state, DeliveryState::Committed | DeliveryState::Unpacked) && row.sealed_receipt.is_some()
+}
+
+/// Takes a landed delivery to its end.
+pub async fn resume(house: &Lakehouse, tenant: &Tenant, row: LedgerRow) -> Result<Ingested> {
+    let landed = land::recall(house, tenant, row).await?;
+    run(house, tenant, landed, &mut Nesting::default()).await
+}
+
+/// Quarantines what failed `failures` times; `kind` is that of the last error. Raises the alert also for one whose rows
+/// are in the tables already and that only lacks its receipt.
+pub async fn give_up(house: &Lakehouse, tenant: &Tenant, row: LedgerRow, failures: u32, kind: &str) -> Result<()> {
+    let mend = format!("mend the cause, then `bonded queue retry {}`", row.delivery_id);
+    let quarantine = Quarantine {
+        reason: QuarantineReason::GaveUp,
+        message: format!("taking it in failed {failures} times, the last time with `{kind}`; the bytes are kept: {mend}"),
+        nearest: row.report,
+    };
+    let state = row.state;
+    let landed = match land::recall(house, tenant, row.clone()).await {
+        Ok(landed) => landed,
+        // That it cannot be read may be the very reason.
+        Err(error) => {
+            tracing::warn!(target: "ingest.unreadable", delivery = %row.delivery_id, %error);
+            land::unreadable(house, tenant, row).await
+        }
+    };
+    check::raise_quarantine(house, tenant, &landed, &quarantine).await?;
+    if matches!(state, DeliveryState::Landed | DeliveryState::Quarantined) {
+        seal::seal(house, tenant, &landed, seal::Outcome::quarantined(quarantine)).await?;
+    }
+    Ok(())
+}
