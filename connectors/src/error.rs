@@ -110,11 +110,13 @@ fn own_kind(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
 
 /// By SQLite's result code or PostgreSQL's SQLSTATE: what passes by itself, and what is the machine's.
 fn database_kind(code: &str) -> ErrorKind {
+    // SQLite's codes are short; the last eight bits say what it is, those above how it came.
+    let sqlite = code.parse::<u32>().ok().filter(|_| code.len() < 5).map(|code| code & 0xff);
     match code {
-        // SQLite: busy, locked, busy with a newer snapshot.
-        "5" | "6" | "261" | "517" => ErrorKind::Retry,
-        // SQLite: I/O error, full.
-        "10" | "13" => ErrorKind::Setup,
+        // Busy, locked.
+        _ if matches!(sqlite, Some(5 | 6)) => ErrorKind::Retry,
+        // I/O error, full.
+        _ if matches!(sqlite, Some(10 | 13)) => ErrorKind::Setup,
         // PostgreSQL: connection lost, rolled back by the server, shutting down.
         code if code.len() == 5 && ["08", "40", "57"].iter().any(|class| code.starts_with(class)) => ErrorKind::Retry,
         // PostgreSQL: out of disk, memory or connections.
@@ -132,5 +134,28 @@ impl From<sqlx::Error> for Error {
             _ => ErrorKind::Internal,
         };
         Error::new(kind, "control store").with_source(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn database_errors_that_pass_are_told_from_those_that_do_not() {
+        for (code, kind) in [
+            ("5", ErrorKind::Retry),
+            ("517", ErrorKind::Retry),
+            ("13", ErrorKind::Setup),
+            ("778", ErrorKind::Setup),
+            ("2067", ErrorKind::Internal),
+            ("40001", ErrorKind::Retry),
+            ("57P01", ErrorKind::Retry),
+            ("53100", ErrorKind::Setup),
+            ("23505", ErrorKind::Internal),
+            ("", ErrorKind::Internal),
+        ] {
+            assert_eq!(database_kind(code), kind, "{code}");
+        }
     }
 }

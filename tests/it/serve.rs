@@ -161,7 +161,8 @@ fn drops_become_tables(world: &World, each: u32) {
         assert_eq!(receipt["delivery"]["channel"], "inbox");
     }
     let last = server.terminate();
-    assert_eq!(last["deliveries_done"], json!(2 * each), "{last}");
+    // What is dropped twice may come to the queue a second time, to be found done there.
+    assert!(last["deliveries_done"].as_u64().expect("a count") >= u64::from(2 * each), "{last}");
 }
 
 #[test]
@@ -208,11 +209,12 @@ fn a_server_killed_in_the_middle_of_its_work_goes_on_where_it_stopped() {
     let (files, rows) = slices(FILES, 20);
     enqueue(&world, TENANT, &files);
     for kill_at in [1, 4, 7] {
-        let server = Server::start(&world, &[]);
+        // A file may be in work at each kill, and is not to be blamed for it here.
+        let server = Server::start(&world, &[("BONDED_SERVE_ATTEMPTS_MAX", "10")]);
         wait_until("some are committed", || committed(&world, TENANT) >= kill_at);
         server.kill();
     }
-    let server = Server::start(&world, &[]);
+    let server = Server::start(&world, &[("BONDED_SERVE_ATTEMPTS_MAX", "10")]);
     wait_until("all are committed", || committed(&world, TENANT) == FILES as usize);
     wait_until("the queue is empty", || world.json(&["queue", "list"]).is_empty());
     server.terminate();
@@ -237,6 +239,24 @@ fn a_server_that_sleeps_over_its_lease_commits_nothing_when_it_wakes() {
     wait_until("the queue is empty", || world.json(&["queue", "list"]).is_empty());
     let (zombie, second) = (zombie.terminate(), second.terminate());
     assert_eq!((&zombie["deliveries_done"], &second["deliveries_done"]), (&json!(0), &json!(1)));
+    exactly_once(&world, TENANT, 1, rows);
+}
+
+#[test]
+fn a_server_that_may_not_finish_gives_its_delivery_back_unblamed() {
+    let world = World::new();
+    let (files, rows) = slices(1, 12_000);
+    enqueue(&world, TENANT, &files);
+    let hurried = Server::start(&world, &[("BONDED_SERVE_DRAIN", "1s"), ("BONDED_SERVE_LEASE", "1h")]);
+    wait_until("it is in work", || world.json(&["queue", "list"]).iter().any(|item| item["state"] == "running"));
+    let last = hurried.terminate();
+    assert_eq!((&last["deliveries_done"], &last["deliveries_given_back"]), (&json!(0), &json!(1)), "too small a file: {last}");
+    let item = world.json(&["queue", "list"]).remove(0);
+    assert_eq!((&item["state"], &item["attempts"], &item["failures"]), (&json!("waiting"), &json!(1), &json!(0)));
+    // Nobody waits for the lease of an hour.
+    let patient = Server::start(&world, &[]);
+    wait_until("it is committed", || committed(&world, TENANT) == 1);
+    patient.terminate();
     exactly_once(&world, TENANT, 1, rows);
 }
 

@@ -14,8 +14,13 @@ pub struct PrivatePostgres {
 }
 
 impl PrivatePostgres {
-    /// `None`, said aloud, where PostgreSQL's server programs are not installed.
+    /// `None`, said aloud, where PostgreSQL's server programs are not installed. It does not sync: tests cut no power.
     pub fn start() -> Option<Self> {
+        Self::start_with("-c fsync=off")
+    }
+
+    /// The same with other server options.
+    pub fn start_with(options: &str) -> Option<Self> {
         let Some(programs) = programs() else {
             println!("skipped: PostgreSQL's server programs are not installed (Debian package postgresql)");
             return None;
@@ -27,7 +32,7 @@ impl PrivatePostgres {
         }
         let data = cluster.folder.path().join("data");
         cluster.run("initdb", &["-A", "trust", "-U", "admin", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8", "-D", &text(&data)]);
-        let socket = format!("-c listen_addresses= -c unix_socket_directories={} -c fsync=off", cluster.folder.path().display());
+        let socket = format!("-c listen_addresses= -c unix_socket_directories={} {options}", cluster.folder.path().display());
         let log = text(&cluster.folder.path().join("log"));
         cluster.run("pg_ctl", &["-D", &text(&data), "-w", "-t", "60", "-l", &log, "-o", &socket, "start"]);
         Some(cluster)

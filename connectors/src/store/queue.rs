@@ -41,7 +41,8 @@ const DDL: &[&str] = &[
 const NEVER_MS: i64 = i64::MAX;
 /// Kind of failure recorded when a worker was not heard of again.
 pub const LEASE_RAN_OUT: &str = "lease_ran_out";
-const LISTED_MAX: i64 = 10_000;
+/// So many items are listed at most.
+pub const LISTED_MAX: usize = 10_000;
 
 const COLUMNS: &str = "tenant, keyed_digest, delivery_id, size_bytes, state, due_ms, enqueued_ms, attempts, strikes, token, \
                        leased_ms, worker, last_failure";

@@ -107,7 +107,7 @@ pub async fn receipt(house: &Lakehouse, args: &WhichDelivery, output: &Output) -
     let receipt = unsealed(&tenant, &row)?.ok_or_else(|| {
         Error::new(
             ErrorKind::Retry,
-            format!("delivery {} has landed but is not done; ingest the same file again to go on", args.id),
+            format!("delivery {} has landed but is not done; `bonded serve` takes it further, and so does ingesting the same file again", args.id),
         )
     })?;
     output.object(&receipt, || text(&receipt))?;

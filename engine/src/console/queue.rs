@@ -1,6 +1,6 @@
 //! `queue`: what waits, runs and is poisoned, and what could not be taken from the drop folder; since when, and why.
 
-use bonded_connectors::store::queue::{Item, ItemState};
+use bonded_connectors::store::queue::{Item, ItemState, LISTED_MAX};
 use bonded_schemas::{DeliveryId, TenantId};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -78,6 +78,9 @@ async fn told(house: &Lakehouse, item: &Item, action: &str, output: &Output) -> 
 
 async fn list(house: &Lakehouse, args: &args::Which, output: &Output) -> Result<u8> {
     let items = house.queue().await?.items(args.tenant.as_ref()).await?;
+    if items.len() == LISTED_MAX {
+        output.remark(&format!("only the first {LISTED_MAX} are shown; --tenant narrows it down"));
+    }
     let mut lines: Vec<Line> = items.into_iter().map(line).collect();
     for tenant in which(house, args.tenant.as_ref()).await? {
         match not_taken(house, &tenant).await {

@@ -17,7 +17,7 @@ use bonded_schemas::{Channel, Severity, TenantId};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::Instant};
 
-use super::{Shop, Stopped, pause};
+use super::{Shop, Stopped, pause, stopped};
 use crate::{
     error::{Error, Result},
     ingest::{self, Source},
@@ -69,7 +69,13 @@ pub(super) async fn run(shop: Arc<Shop>, inbox: PathBuf, mut stop: watch::Receiv
                 return Stopped::default();
             }
             let seen = sights.entry(record.tenant.clone()).or_default();
-            match look(&shop, &inbox.join(record.tenant.as_str()), &record.tenant, seen).await {
+            let folder = inbox.join(record.tenant.as_str());
+            let looked = tokio::select! {
+                looked = look(&shop, &folder, &record.tenant, seen, &stop) => looked,
+                // A landing that is cut off is a crash like any other: the file is still there.
+                () = overdue(&shop, stop.clone()) => return Stopped::default(),
+            };
+            match looked {
                 Ok(taken) => more |= taken == TAKEN_PER_LOOK_MAX,
                 Err(error) => tracing::warn!(target: "serve.inbox", tenant = %record.tenant, %error),
             }
@@ -81,8 +87,14 @@ pub(super) async fn run(shop: Arc<Shop>, inbox: PathBuf, mut stop: watch::Receiv
     }
 }
 
+/// Comes when a stop was asked for and the drain time is over.
+async fn overdue(shop: &Shop, mut stop: watch::Receiver<bool>) {
+    stopped(&mut stop).await;
+    tokio::time::sleep(shop.house.settings.serve.drain()).await;
+}
+
 /// One look into one tenant's folder; answers how many files were taken.
-async fn look(shop: &Shop, folder: &Path, tenant: &TenantId, seen: &mut Sights) -> Result<usize> {
+async fn look(shop: &Shop, folder: &Path, tenant: &TenantId, seen: &mut Sights, stop: &watch::Receiver<bool>) -> Result<usize> {
     let files = drop_file::list(folder.to_owned()).await?;
     let now = Instant::now();
     let mut complete = Vec::new();
@@ -107,6 +119,9 @@ async fn look(shop: &Shop, folder: &Path, tenant: &TenantId, seen: &mut Sights) 
     let tenant = shop.house.tenant(&scope).await?;
     let mut taken = 0;
     for file in complete {
+        if *stop.borrow() {
+            break;
+        }
         match take(shop, &tenant, &file).await {
             Ok(()) => {
                 taken += 1;
