@@ -40,11 +40,11 @@ impl TenantStore {
 
 /// Whether the fence still stands as it was raised. The row is written, not read: until the transaction ends nobody can
 /// raise it, so what is decided here is still true when the commit is.
-pub(crate) async fn holds(fence: &Fence, transaction: &mut sqlx::Transaction<'_, sqlx::Any>) -> Result<bool> {
+pub(crate) async fn holds(fence: &Fence, transaction: &mut sqlx::AnyConnection) -> Result<bool> {
     let done = sqlx::query("UPDATE fences SET token = token WHERE keyed_digest = $1 AND token = $2")
         .bind(&fence.keyed_digest)
         .bind(fence.token)
-        .execute(&mut **transaction)
+        .execute(transaction)
         .await?;
     Ok(done.rows_affected() == 1)
 }

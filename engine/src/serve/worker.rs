@@ -20,6 +20,8 @@ use crate::{
 };
 
 mod blame;
+#[cfg(test)]
+mod tests;
 
 /// Of the time of a lease, after which it is told that the worker lives.
 const BEATS_PER_LEASE: u32 = 3;
@@ -172,13 +174,21 @@ fn settled(lease: &Lease, told: bonded_connectors::Result<bool>) -> bool {
     }
 }
 
-/// The straight line for one delivery, behind the lease's fence.
 async fn attempt(shop: Arc<Shop>, lease: Lease) -> Result<End> {
-    let house = &shop.house;
+    let tenant = rooms(&shop, &lease).await.map_err(blame::of_the_house)?;
+    take_further(&shop, &tenant, &lease).await
+}
+
+/// The tenant's rooms behind the lease's fence.
+async fn rooms(shop: &Shop, lease: &Lease) -> Result<Tenant> {
     let scope = (shop.scope_of)(lease.work.tenant.clone());
-    let tenant = house.tenant(&scope).await.map_err(blame::of_the_house)?;
     let fence = Fence { keyed_digest: lease.work.keyed_digest.clone(), token: lease.token };
-    let tenant = tenant.behind(fence).await.map_err(blame::of_the_house)?;
+    shop.house.tenant(&scope).await?.behind(fence).await
+}
+
+/// The straight line for one delivery.
+async fn take_further(shop: &Shop, tenant: &Tenant, lease: &Lease) -> Result<End> {
+    let house = &shop.house;
     let row = match tenant.ledger.delivery_by_digest(&lease.work.keyed_digest).await? {
         Some(row) => row,
         None if lease.exhausted => return Ok(End::GaveUp),
@@ -190,13 +200,13 @@ async fn attempt(shop: Arc<Shop>, lease: Lease) -> Result<End> {
     if lease.exhausted {
         let item = shop.queue.item(lease.work.delivery_id).await?;
         let kind = item.and_then(|item| item.last_failure).unwrap_or_default();
-        ingest::give_up(house, &tenant, row, house.settings.serve.attempts_max, &kind).await?;
+        ingest::give_up(house, tenant, row, house.settings.serve.attempts_max, &kind).await?;
         return Ok(End::GaveUp);
     }
-    match ingest::resume(house, &tenant, row).await {
+    match ingest::resume(house, tenant, row).await {
         Ok(_) => Ok(End::Done),
-        Err(error) if error.kind() == ErrorKind::Refused && !still_ours(&shop, &lease).await? => {
-            refused(&shop, &tenant, &lease).await?;
+        Err(error) if error.kind() == ErrorKind::Refused && !still_ours(shop, lease).await? => {
+            refused(shop, tenant, lease).await?;
             Ok(End::Lost)
         }
         Err(error) => Err(error),
