@@ -1,7 +1,7 @@
 //! The one error of this room: a door that did not do what was asked.
 //! A kind exists only where a caller would act differently.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, io};
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -78,6 +78,9 @@ impl StdError for Error {
 
 impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Self {
+        if let Some(mend) = disk(&error) {
+            return mend.with_source(error);
+        }
         let kind = match &error {
             object_store::Error::NotFound { .. } => ErrorKind::Input,
             object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => ErrorKind::Setup,
@@ -89,6 +92,9 @@ impl From<object_store::Error> for Error {
 
 impl From<iceberg::Error> for Error {
     fn from(error: iceberg::Error) -> Self {
+        if let Some(mend) = disk(&error) {
+            return mend.with_source(error);
+        }
         let kind = match error.kind() {
             iceberg::ErrorKind::CatalogCommitConflicts => ErrorKind::Retry,
             iceberg::ErrorKind::TableNotFound | iceberg::ErrorKind::NamespaceNotFound => ErrorKind::Input,
@@ -98,6 +104,37 @@ impl From<iceberg::Error> for Error {
         let kind = own_kind(&error).unwrap_or(kind);
         Error::new(kind, "iceberg table").with_source(error)
     }
+}
+
+/// What to do about a disk, or a share of one, that does not take what is written.
+fn disk(error: &(dyn StdError + 'static)) -> Option<Error> {
+    if let Some(own) = error.downcast_ref::<io::Error>()
+        && let Some(mend) = disk_kind(own.kind())
+    {
+        return Some(mend);
+    }
+    disk(error.source()?)
+}
+
+fn disk_kind(kind: io::ErrorKind) -> Option<Error> {
+    let message = match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DISK_FULL,
+        io::ErrorKind::ReadOnlyFilesystem => "the lake lies on a read-only file system: mount it writable and run it again",
+        io::ErrorKind::PermissionDenied => "the lake may not be written: mend its permissions and run it again",
+        _ => return None,
+    };
+    Some(Error::new(ErrorKind::Setup, message))
+}
+
+const DISK_FULL: &str = "the disk is full: free space and run it again; what was taken in until now is kept";
+
+/// SQLite tells its own story of the disk; its driver hands on the words.
+fn sqlite_disk(told: &str) -> Option<Error> {
+    if told.contains("database or disk is full") {
+        return Some(Error::new(ErrorKind::Setup, DISK_FULL));
+    }
+    let broken = told.contains("disk I/O error");
+    broken.then(|| Error::new(ErrorKind::Setup, "the control store's disk fails or is full: check it and run it again"))
 }
 
 /// The kind of one of our errors on its way back through iceberg: a refused key stays a refusal.
@@ -127,6 +164,11 @@ fn database_kind(code: &str) -> ErrorKind {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        if let sqlx::Error::Database(told) = &error
+            && let Some(mend) = sqlite_disk(told.message())
+        {
+            return mend.with_source(error);
+        }
         let kind = match &error {
             sqlx::Error::PoolTimedOut => ErrorKind::Retry,
             sqlx::Error::Io(_) => ErrorKind::Setup,

@@ -2,7 +2,7 @@
 //! Promise: bytes are landed once and whole, bound to tenant, place and digest; the same bytes again change nothing.
 //! Never: no update, no delete of a landed object; no plaintext, no bare digest and no file name on storage.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use bonded_schemas::{TenantId, TenantScope};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
@@ -39,8 +39,6 @@ const NOTE_BYTES_MAX: usize = 1024 * 1024;
 pub struct RawZone {
     store: Arc<dyn ObjectStore>,
     keys: Arc<dyn Keys>,
-    /// Where the store keeps its files, when it is a local file system that must be told to sync.
-    local_root: Option<PathBuf>,
 }
 
 /// What landing made of some bytes.
@@ -60,14 +58,7 @@ pub struct Landed {
 impl RawZone {
     /// Paths are relative to the root of `store`, which is the lake root.
     pub fn new(store: Arc<dyn ObjectStore>, keys: Arc<dyn Keys>) -> Self {
-        Self { store, keys, local_root: None }
-    }
-
-    /// For a store that is a local file system rooted at `root`: files and folders are synced before they are told
-    /// as landed, which `object_store` does not do by itself.
-    pub fn durable_under(mut self, root: impl Into<PathBuf>) -> Self {
-        self.local_root = Some(root.into());
-        self
+        Self { store, keys }
     }
 
     /// Reads `source` once to its end: digest, seal, store. One call to the key service, before the first byte, so
@@ -100,7 +91,6 @@ impl RawZone {
             }
             Ok(Some(stored)) if stored == footer::object_size_bytes(landed.size_bytes, data_key.wrapped.len()) => {
                 upload.discard().await;
-                self.settle(&path).await?;
                 landed.already = true;
             }
             // Another length is a cut object, or one whose data key was wrapped by another service: look closer.

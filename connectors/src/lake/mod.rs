@@ -22,6 +22,7 @@ use crate::{
 pub mod catalog;
 mod commit;
 mod create;
+mod durable;
 mod evolve;
 mod kek_cache;
 mod lengths;
@@ -37,6 +38,7 @@ mod tests;
 pub use catalog::EncryptedCatalog;
 pub use commit::{Mark, Outcome};
 pub use create::Layout;
+pub use durable::Durable;
 pub use kek_cache::KekCache;
 pub use write::{TableWriter, Written, file_properties};
 
@@ -79,10 +81,13 @@ impl Lake {
     }
 }
 
+/// A store, and the URL that paths in it are relative to.
+pub type OpenStore = (Arc<dyn ObjectStore>, String);
+
 /// The object store behind a lake URL, and the URL that paths in it are relative to.
 ///
 /// A plain path or `file://` is the local file system (the folder is made), `memory://` lives as long as the process.
-pub fn open_store(lake: &str) -> Result<(Arc<dyn ObjectStore>, String)> {
+pub fn open_store(lake: &str) -> Result<OpenStore> {
     if lake.starts_with("memory:") {
         return Ok((Arc::new(object_store::memory::InMemory::new()), "memory://lake".to_owned()));
     }
@@ -94,7 +99,7 @@ pub fn open_store(lake: &str) -> Result<(Arc<dyn ObjectStore>, String)> {
         )
         .with_source(error)
     })?;
-    let store = object_store::local::LocalFileSystem::new_with_prefix(&folder)?;
+    let store = Durable::new(object_store::local::LocalFileSystem::new_with_prefix(&folder)?, folder.clone());
     let absolute =
         folder.canonicalize().map_err(|error| Error::new(ErrorKind::Setup, format!("lake {lake}")).with_source(error))?;
     let url = Url::from_file_path(&absolute)

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::{TryStreamExt, stream::BoxStream};
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, UploadPart, local::LocalFileSystem, memory::InMemory, path::Path,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, UploadPart, memory::InMemory, path::Path,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -53,23 +53,20 @@ struct World {
 
 impl World {
     async fn in_memory() -> Self {
-        Self::new(TempDir::new().unwrap(), Arc::new(InMemory::new()), false).await
+        Self::new(TempDir::new().unwrap(), Arc::new(InMemory::new())).await
     }
 
     async fn on_disk() -> Self {
         let dir = TempDir::new().unwrap();
         std::fs::create_dir(dir.path().join("lake")).unwrap();
-        let store = Arc::new(LocalFileSystem::new_with_prefix(dir.path().join("lake")).unwrap());
-        Self::new(dir, store, true).await
+        let (store, _) = crate::lake::open_store(&dir.path().join("lake").display().to_string()).unwrap();
+        Self::new(dir, store).await
     }
 
-    async fn new(dir: TempDir, store: Arc<dyn ObjectStore>, durable: bool) -> Self {
+    async fn new(dir: TempDir, store: Arc<dyn ObjectStore>) -> Self {
         let clock = Arc::new(SystemClock);
         let keys: Arc<dyn Keys> = Arc::new(Keyring::create(&dir.path().join("keys"), RootSource::KeyFile, clock).unwrap());
-        let mut zone = RawZone::new(store.clone(), keys.clone());
-        if durable {
-            zone = zone.durable_under(dir.path().join("lake"));
-        }
+        let zone = RawZone::new(store.clone(), keys.clone());
         let acme = tenant("acme-toys", keys.as_ref()).await;
         let globex = tenant("globex-tools", keys.as_ref()).await;
         Self { zone, store, keys, acme, globex, _dir: dir }
@@ -467,7 +464,7 @@ impl ObjectStore for Faulty {
 async fn a_store_that_fails_at_any_step_is_left_as_it_was() {
     for fails in ["begin", "part", "head", "complete", "copy"] {
         let store = Arc::new(Faulty { inner: InMemory::new(), fails });
-        let world = World::new(TempDir::new().unwrap(), store, false).await;
+        let world = World::new(TempDir::new().unwrap(), store).await;
         for size in [10, 12 * MIB] {
             world.land(&world.acme, &sample(size)).await.expect_err(fails);
             assert_eq!(world.names().await, Vec::<String>::new(), "{fails}");
