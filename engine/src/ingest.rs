@@ -112,8 +112,8 @@ async fn process(house: &Lakehouse, tenant: &Tenant, landed: &Landed, nesting: &
     let read = rows::read(house, tenant, landed).await?;
     let outcome = match read {
         rows::Read::Quarantined { head, drift, quarantine } => {
-            check::raise_quarantine(house, tenant, landed, &quarantine).await?;
-            seal::Outcome { head, drift, ..seal::Outcome::quarantined(quarantine) }
+            let alert = check::quarantine_alert(tenant, landed, &quarantine)?;
+            seal::Outcome { head, drift, ..seal::Outcome::quarantined(quarantine, alert) }
         }
         rows::Read::Rows { head, binding, mut drift, summary, written } => {
             let report = head.report;
@@ -122,12 +122,12 @@ async fn process(house: &Lakehouse, tenant: &Tenant, landed: &Landed, nesting: &
             let snapshot_id = match rows::commit(tenant, landed, report, written).await? {
                 Outcome::Committed { snapshot_id, .. } | Outcome::AlreadyCommitted { snapshot_id } => snapshot_id,
             };
-            check::raise_drift(house, tenant, landed, &head, &drift).await?;
-            seal::Outcome { head: Some(head), drift, end: seal::End::Committed { summary: *summary, snapshot_id } }
+            let alert = check::drift_alert(tenant, landed, &head, &drift)?;
+            seal::Outcome { head: Some(head), drift, alert, end: seal::End::Committed { summary: *summary, snapshot_id } }
         }
     };
-    let receipt = seal::seal(house, tenant, landed, outcome).await?;
-    Ok(Ingested { receipt, duplicate: false, members: Vec::new() })
+    let (receipt, first) = seal::seal(house, tenant, landed, outcome).await?;
+    Ok(Ingested { receipt, duplicate: !first, members: Vec::new() })
 }
 
 /// Runs a delivery that is in the raw zone through the rest of the line once more, under today's mappings.

@@ -10,10 +10,10 @@ use bonded_connectors::{
         KeyId, KeyState, Keys,
         keyring::{Keyring, RootSource},
     },
-    lake::{Lake, Tables, lake_folder, open_store},
+    lake::{Lake, OpenStore, Tables, lake_folder, open_store},
     raw::RawZone,
     seal::{DocumentKey, NameKey, TenantSecret},
-    store::{ControlStore, Place, TenantRecord, TenantStore, fence::Fence, queue::Queue},
+    store::{ControlStore, Place, Probe, TenantRecord, TenantStore, fence::Fence, queue::Queue},
 };
 use bonded_schemas::{Mapping, Report, TenantId, TenantScope};
 use serde::{Serialize, de::DeserializeOwned};
@@ -50,9 +50,22 @@ pub struct Tenant {
 }
 
 /// Which doors are given from outside rather than built: tests pass their own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Doors {
     pub clock: Arc<dyn Clock>,
+    /// In place of the object store that the lake's URL names.
+    pub store: Option<OpenStore>,
+    /// In place of the keyring.
+    pub keys: Option<Arc<dyn Keys>>,
+    /// Sees each statement that goes to the control store.
+    pub probe: Option<Arc<dyn Probe>>,
+}
+
+impl Doors {
+    /// All doors but the clock as the settings say.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, store: None, keys: None, probe: None }
+    }
 }
 
 impl Lakehouse {
@@ -71,15 +84,20 @@ impl Lakehouse {
 
     /// An existing one.
     pub async fn open(settings: Settings, doors: Doors) -> Result<Self> {
-        let control = ControlStore::open(place(&settings)?).await?;
-        let keyring = Keyring::open(&settings.keys_dir()?, root_source(&settings)?, doors.clock.clone())?;
-        let keys: Arc<dyn Keys> = Arc::new(keyring);
-        let (store, root) = open_store(&settings.lake)?;
-        let lake = Lake::new(store.clone(), &root, keys.clone(), doors.clock.clone());
-        let mut raw = RawZone::new(store, keys.clone());
-        if let Ok(folder) = lake_folder(&settings.lake) {
-            raw = raw.durable_under(folder);
+        let mut control = ControlStore::open(place(&settings)?).await?;
+        if let Some(probe) = doors.probe {
+            control = control.watched_by(probe);
         }
+        let keys: Arc<dyn Keys> = match doors.keys {
+            Some(keys) => keys,
+            None => Arc::new(Keyring::open(&settings.keys_dir()?, root_source(&settings)?, doors.clock.clone())?),
+        };
+        let (store, root) = match doors.store {
+            Some(opened) => opened,
+            None => open_store(&settings.lake)?,
+        };
+        let lake = Lake::new(store.clone(), &root, keys.clone(), doors.clock.clone());
+        let raw = RawZone::new(store, keys.clone());
         Ok(Self { settings, clock: doors.clock, keys, lake, raw, control, identity: tokio::sync::OnceCell::new() })
     }
 
@@ -195,15 +213,20 @@ impl Tenant {
 
     /// Appends to the audit tail: who did what to which object, and how it ended.
     pub async fn audit(&self, clock: &dyn Clock, action: &str, object: &str, result: &str) -> Result<()> {
+        let sealed = self.sealed_event(action, object, result)?;
+        self.ledger.append_audit(clock.now(), &sealed).await?;
+        Ok(())
+    }
+
+    /// An event for the audit tail, for a step that appends it with what else it records.
+    pub(crate) fn sealed_event(&self, action: &str, object: &str, result: &str) -> Result<String> {
         let event = AuditEvent {
             actor: self.scope.actor().to_owned(),
             action: action.to_owned(),
             object: object.to_owned(),
             result: result.to_owned(),
         };
-        let sealed = self.seal("audit", "event", &event)?;
-        self.ledger.append_audit(clock.now(), &sealed).await?;
-        Ok(())
+        self.seal("audit", "event", &event)
     }
 
     /// The tenant's own trail, oldest first, its chain checked: when, and what.

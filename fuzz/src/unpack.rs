@@ -41,7 +41,7 @@ impl Dock {
         settings.ingest.unpack.total_bytes_max = 8 << 20;
         let scope = TenantScope::establish("fictional-fuzz".parse().expect("a tenant's name"), "console:fuzz");
         let (house, tenant) = runtime.block_on(async {
-            let doors = Doors { clock: Arc::new(SystemClock) };
+            let doors = Doors::new(Arc::new(SystemClock));
             let (house, _) = Lakehouse::init(settings, doors).await.expect("a lake");
             house.add_tenant(&scope).await.expect("a tenant");
             let tenant = house.tenant(&scope).await.expect("the tenant");

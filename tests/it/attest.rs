@@ -124,7 +124,7 @@ fn a_file_over_the_limit_is_told_with_the_setting() {
 /// The world's lake, opened as the binary opens it.
 async fn opened(world: &World) -> (Lakehouse, Tenant) {
     let settings = Settings { lake: world.lake().display().to_string(), ..Settings::default() };
-    let house = Lakehouse::open(settings, Doors { clock: std::sync::Arc::new(SystemClock) }).await.expect("opens");
+    let house = Lakehouse::open(settings, Doors::new(std::sync::Arc::new(SystemClock))).await.expect("opens");
     #[expect(clippy::disallowed_methods, reason = "a test establishes its own scopes")]
     let scope = TenantScope::establish(TENANT.parse().expect("a name"), "test");
     let tenant = house.tenant(&scope).await.expect("opens");

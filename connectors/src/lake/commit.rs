@@ -64,7 +64,10 @@ pub(super) async fn append(tables: &Tables, table: &str, written: Written, mark:
     let change = Change { add: &written.files, remove: HashSet::new(), operation: Operation::Append, mark: Some(mark) };
     match commit(tables, table, &change).await {
         Ok(Outcome::AlreadyCommitted { snapshot_id }) => {
-            tables.discard(table, written).await?;
+            // The rows are in the table; that a copy of them stays behind is no reason to say that they are not.
+            if let Err(error) = tables.discard(table, written).await {
+                tracing::warn!(target: "lake.commit.litter", %error, "unreferenced data files stay behind");
+            }
             Ok(Outcome::AlreadyCommitted { snapshot_id })
         }
         done => done,
@@ -72,10 +75,26 @@ pub(super) async fn append(tables: &Tables, table: &str, written: Written, mark:
 }
 
 /// Commits the change, again and again while others come first.
+///
+/// # Errors
+/// `Ambiguous` when it is not known whether the change landed: its files may be in a snapshot and must be left alone.
+/// After any other error, and after `AlreadyCommitted`, they are in none.
 pub(super) async fn commit(tables: &Tables, table: &str, change: &Change<'_>) -> Result<Outcome> {
+    let mut unanswered = Vec::new();
+    let ended = attempts(tables, table, change, &mut unanswered).await;
+    match ended {
+        // What failed last says nothing of the commit before it. Told as it is, it would have the files deleted.
+        Err(error) if !unanswered.is_empty() => {
+            let message = format!("a commit to {table} was not answered and cannot be looked for; run it again");
+            Err(Error::new(ErrorKind::Ambiguous, message).with_source(error))
+        }
+        ended => ended,
+    }
+}
+
+/// `unanswered`: snapshots whose COMMIT went unanswered. If one turns up in the table, it landed.
+async fn attempts(tables: &Tables, table: &str, change: &Change<'_>, unanswered: &mut Vec<i64>) -> Result<Outcome> {
     let ident = tables.ident(table);
-    // Snapshots whose COMMIT went unanswered: if one turns up in the table, it landed.
-    let mut unanswered: Vec<i64> = Vec::new();
     for attempt in 1..=ATTEMPTS_MAX {
         let loaded = tables.catalog.load(&ident).await?;
         if let Some(snapshot_id) = unanswered.iter().copied().find(|id| loaded.metadata().snapshot_by_id(*id).is_some()) {
@@ -106,7 +125,7 @@ pub(super) async fn commit(tables: &Tables, table: &str, change: &Change<'_>) ->
             (Some(snapshot_id), Ok(Swing::Landed)) => return Ok(Outcome::Committed { snapshot_id, attempts: attempt }),
             (_, Ok(_)) => {
                 staging.clean().await;
-                return already(tables, &ident, change).await;
+                return already(tables, change, unanswered, attempt).await;
             }
             (snapshot_id, Err(error)) => match error.kind() {
                 ErrorKind::Ambiguous => {
@@ -133,12 +152,16 @@ pub(super) async fn commit(tables: &Tables, table: &str, change: &Change<'_>) ->
 }
 
 /// The ledger says that the delivery is committed though no retained snapshot carries it: it expired, which is no loss.
-async fn already(tables: &Tables, ident: &iceberg::TableIdent, change: &Change<'_>) -> Result<Outcome> {
-    let loaded = tables.catalog.load(ident).await?;
-    let snapshot_id = change.mark.and_then(|mark| snapshot_with(loaded.metadata(), &mark.keyed_digest));
-    match snapshot_id.or(loaded.metadata().current_snapshot_id()) {
+/// The ledger also says by which snapshot: by one of ours whose answer was lost, then the files are in use.
+async fn already(tables: &Tables, change: &Change<'_>, unanswered: &[i64], attempts: u32) -> Result<Outcome> {
+    let committed_as = match change.mark {
+        Some(mark) => tables.catalog.committed_as(&mark.keyed_digest).await?,
+        None => None,
+    };
+    match committed_as {
+        Some(snapshot_id) if unanswered.contains(&snapshot_id) => Ok(Outcome::Committed { snapshot_id, attempts }),
         Some(snapshot_id) => Ok(Outcome::AlreadyCommitted { snapshot_id }),
-        None => Err(Error::new(ErrorKind::Damaged, "the ledger tells of a commit that the table does not have")),
+        None => Err(Error::new(ErrorKind::Damaged, "the ledger tells of a commit and not of its snapshot")),
     }
 }
 

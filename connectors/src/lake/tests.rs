@@ -12,7 +12,7 @@ use iceberg::{TableIdent, encryption::StandardKeyMetadata, spec::ManifestFile, t
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use tempfile::TempDir;
 
-use super::{Lake, Layout, Mark, Outcome, Tables, Written, catalog::LostAnswer, open_store};
+use super::{Lake, Layout, Mark, Outcome, Tables, Written, open_store};
 use crate::{
     ErrorKind,
     clock::SystemClock,
@@ -20,7 +20,7 @@ use crate::{
         KeyId, Keys,
         keyring::{Keyring, RootSource},
     },
-    store::{ControlStore, Place, TenantRecord, TenantStore, ledger::LedgerRow, private_postgres::PrivatePostgres},
+    store::{ControlStore, Place, Probe, TenantRecord, TenantStore, ledger::LedgerRow, private_postgres::PrivatePostgres},
 };
 
 mod fence;
@@ -248,14 +248,51 @@ async fn concurrent_appends(world: World) {
     assert_eq!(objects.iter().filter(|path| path.ends_with(".metadata.json")).count(), 21);
 }
 
+/// What a test asks of the next COMMIT: its answer is lost, the commit itself done or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LostAnswer {
+    AfterTheEffect,
+    BeforeTheEffect,
+}
+
+/// Loses answers to COMMIT, on demand, the last asked for first.
+#[derive(Debug, Default)]
+struct Answers {
+    lose: std::sync::Mutex<Vec<LostAnswer>>,
+}
+
+impl Answers {
+    fn lost(&self, statement: &str, when: LostAnswer) -> std::io::Result<()> {
+        let mut lose = self.lose.lock().expect("one thread");
+        if statement == "COMMIT" && lose.last() == Some(&when) {
+            lose.pop();
+            return Err(std::io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl Probe for Answers {
+    async fn before(&self, statement: &str) -> std::io::Result<()> {
+        self.lost(statement, LostAnswer::BeforeTheEffect)
+    }
+
+    async fn after(&self, statement: &str) -> std::io::Result<()> {
+        self.lost(statement, LostAnswer::AfterTheEffect)
+    }
+}
+
 /// The worst answer a database gives is none. Done or not, one snapshot must come of it.
 #[tokio::test]
 async fn a_lost_answer_to_commit_is_resolved_by_looking() {
     for lost in [LostAnswer::AfterTheEffect, LostAnswer::BeforeTheEffect] {
-        let world = World::new().await;
+        let probe = Arc::new(Answers::default());
+        let mut world = World::new().await;
+        world.control = world.control.watched_by(probe.clone());
         let room = world.room("acme").await;
         room.append("d0", 0, 10).await.expect("committed");
-        room.tables.catalog.lost_answers.lock().expect("one thread").push(lost);
+        probe.lose.lock().expect("one thread").push(lost);
         let outcome = room.append("d1", 10, 10).await.expect("resolved");
         assert!(matches!(outcome, Outcome::Committed { attempts: 2, .. }), "{lost:?}: {outcome:?}");
         let table = room.load().await;

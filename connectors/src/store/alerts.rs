@@ -3,7 +3,7 @@
 
 use bonded_schemas::{Report, Severity};
 use chrono::{DateTime, Utc};
-use sqlx::Row;
+use sqlx::{Any, Row, any::AnyArguments, query::Query};
 
 use super::TenantStore;
 use crate::error::{Error, ErrorKind, Result};
@@ -27,6 +27,36 @@ pub struct Alert {
     pub sealed: String,
 }
 
+/// An alert about to be raised.
+#[derive(Clone, Copy, Debug)]
+pub struct NewAlert<'a> {
+    pub kind: &'a str,
+    pub report: Option<Report>,
+    pub fingerprint: &'a str,
+    pub severity: Severity,
+    pub sealed: &'a str,
+}
+
+impl<'a> NewAlert<'a> {
+    /// Answers by how many deliveries it was brought; `counts`: this one was not counted before.
+    pub(super) fn raise(self, at: DateTime<Utc>, counts: bool) -> Query<'a, Any, AnyArguments<'a>> {
+        sqlx::query(
+            "INSERT INTO alerts (kind, report, fingerprint, state, severity, raised_at, last_at, deliveries, sealed)
+             VALUES ($1, $2, $3, 'open', $4, $5, $6, 1, $7)
+             ON CONFLICT (kind, report, fingerprint) DO UPDATE SET deliveries = alerts.deliveries + $8, last_at = excluded.last_at
+             RETURNING deliveries",
+        )
+        .bind(self.kind)
+        .bind(self.report.map_or("", Report::code))
+        .bind(self.fingerprint)
+        .bind(self.severity.as_str())
+        .bind(at.to_rfc3339())
+        .bind(at.to_rfc3339())
+        .bind(self.sealed)
+        .bind(i64::from(counts))
+    }
+}
+
 impl TenantStore {
     /// Raises the alert, or counts one more delivery on the one that stands. `true` when it is new.
     pub async fn raise_alert(
@@ -38,22 +68,8 @@ impl TenantStore {
         at: DateTime<Utc>,
         sealed: &str,
     ) -> Result<bool> {
-        let row = sqlx::query(
-            "INSERT INTO alerts (kind, report, fingerprint, state, severity, raised_at, last_at, deliveries, sealed)
-             VALUES ($1, $2, $3, 'open', $4, $5, $6, 1, $7)
-             ON CONFLICT (kind, report, fingerprint) DO UPDATE SET deliveries = alerts.deliveries + 1, last_at = excluded.last_at
-             RETURNING deliveries",
-        )
-        .bind(kind)
-        .bind(report.map_or("", Report::code))
-        .bind(fingerprint)
-        .bind(severity.as_str())
-        .bind(at.to_rfc3339())
-        .bind(at.to_rfc3339())
-        .bind(sealed)
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(row.try_get::<i64, _>(0)? == 1)
+        let new = NewAlert { kind, report, fingerprint, severity, sealed };
+        Ok(new.raise(at, true).fetch_one(&self.pool).await?.try_get::<i64, _>(0)? == 1)
     }
 
     /// Oldest first.

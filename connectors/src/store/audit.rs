@@ -3,9 +3,13 @@
 
 use chrono::{DateTime, Utc};
 use ring::digest::{SHA256, digest};
-use sqlx::{AnyPool, Row};
+use sqlx::{
+    Any, Row,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
 
-use super::{ControlStore, TenantStore};
+use super::{ControlStore, Pool, TenantStore, Transaction};
 use crate::{
     error::{Error, ErrorKind, Result},
     seal::cipher,
@@ -13,6 +17,7 @@ use crate::{
 
 /// How often a lost race for the next number is tried again.
 const ATTEMPTS_MAX: u32 = 64;
+const LAST: &str = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditRow {
@@ -25,6 +30,18 @@ pub struct AuditRow {
 impl TenantStore {
     pub async fn append_audit(&self, at: DateTime<Utc>, sealed: &str) -> Result<i64> {
         append(&self.pool, at, sealed).await
+    }
+
+    /// The same as a part of what else the transaction does.
+    pub(super) async fn append_audit_in(transaction: &mut Transaction, at: DateTime<Utc>, sealed: &str) -> Result<()> {
+        for _ in 0..ATTEMPTS_MAX {
+            let last = sqlx::query(LAST).fetch_optional(&mut **transaction).await?;
+            let (insert, _) = following(last.as_ref(), at, sealed)?;
+            if insert.execute(&mut **transaction).await?.rows_affected() == 1 {
+                return Ok(());
+            }
+        }
+        Err(busy())
     }
 
     /// All events in order, the chain checked.
@@ -44,29 +61,18 @@ impl ControlStore {
     }
 }
 
-async fn append(pool: &AnyPool, at: DateTime<Utc>, sealed: &str) -> Result<i64> {
+async fn append(pool: &Pool, at: DateTime<Utc>, sealed: &str) -> Result<i64> {
     for _ in 0..ATTEMPTS_MAX {
-        let last = sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetch_optional(pool).await?;
-        let (seq, before) = match last {
-            Some(row) => (row.try_get::<i64, _>(0)? + 1, row.try_get::<String, _>(1)?),
-            None => (1, String::new()),
-        };
-        let at = at.to_rfc3339();
-        let done = sqlx::query("INSERT INTO audit VALUES ($1, $2, $3, $4) ON CONFLICT (seq) DO NOTHING")
-            .bind(seq)
-            .bind(&at)
-            .bind(sealed)
-            .bind(link(&before, seq, &at, sealed))
-            .execute(pool)
-            .await?;
-        if done.rows_affected() == 1 {
+        let last = sqlx::query(LAST).fetch_optional(pool).await?;
+        let (insert, seq) = following(last.as_ref(), at, sealed)?;
+        if insert.execute(pool).await?.rows_affected() == 1 {
             return Ok(seq);
         }
     }
-    Err(Error::new(ErrorKind::Retry, "the audit trail is busy"))
+    Err(busy())
 }
 
-async fn read(pool: &AnyPool) -> Result<Vec<AuditRow>> {
+async fn read(pool: &Pool) -> Result<Vec<AuditRow>> {
     let rows = sqlx::query("SELECT seq, at, sealed, hash FROM audit ORDER BY seq").fetch_all(pool).await?;
     let mut before = String::new();
     let mut events = Vec::with_capacity(rows.len());
@@ -80,6 +86,22 @@ async fn read(pool: &AnyPool) -> Result<Vec<AuditRow>> {
         events.push(event);
     }
     Ok(events)
+}
+
+/// The insert that follows the last event, and its number. Another may take the number first: then nothing is inserted.
+fn following<'q>(last: Option<&AnyRow>, at: DateTime<Utc>, sealed: &'q str) -> Result<(Query<'q, Any, AnyArguments<'q>>, i64)> {
+    let (seq, before) = match last {
+        Some(row) => (row.try_get::<i64, _>(0)? + 1, row.try_get::<String, _>(1)?),
+        None => (1, String::new()),
+    };
+    let at = at.to_rfc3339();
+    let hash = link(&before, seq, &at, sealed);
+    let insert = sqlx::query("INSERT INTO audit VALUES ($1, $2, $3, $4) ON CONFLICT (seq) DO NOTHING");
+    Ok((insert.bind(seq).bind(at).bind(sealed).bind(hash), seq))
+}
+
+fn busy() -> Error {
+    Error::new(ErrorKind::Retry, "the audit trail is busy; run it again")
 }
 
 fn link(before: &str, seq: i64, at: &str, sealed: &str) -> String {

@@ -3,7 +3,11 @@
 
 use bonded_schemas::{DeliveryId, DeliveryState, Report};
 use chrono::{DateTime, Utc};
-use sqlx::{Row, any::AnyRow};
+use sqlx::{
+    Any, Row,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
 
 use super::TenantStore;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,6 +27,8 @@ pub struct LedgerRow {
     /// Base64 of the sealed receipt; absent until the last step is done.
     pub sealed_receipt: Option<String>,
 }
+
+type Update<'q> = Query<'q, Any, AnyArguments<'q>>;
 
 const COLUMNS: &str =
     "delivery_id, keyed_digest, state, report, received_at, as_of, raw_path, size_bytes, snapshot_id, sealed_receipt";
@@ -79,27 +85,13 @@ impl TenantStore {
 
     /// Puts a landed file in quarantine, or keeps it there; a committed or unpacked one is never touched.
     pub async fn record_quarantined(&self, keyed_digest: &str, report: Option<Report>, sealed_receipt: &str) -> Result<()> {
-        let done = sqlx::query(
-            "UPDATE deliveries SET state = 'quarantined', report = $1, sealed_receipt = $2
-             WHERE keyed_digest = $3 AND state NOT IN ('committed', 'unpacked')",
-        )
-        .bind(report.map(|report| report.code().to_owned()))
-        .bind(sealed_receipt)
-        .bind(keyed_digest)
-        .execute(&self.pool)
-        .await?;
+        let done = quarantined(keyed_digest, report, sealed_receipt).execute(&self.pool).await?;
         one_row(done.rows_affected(), keyed_digest)
     }
 
     /// The last step of a container whose members are deliveries of their own; also when a member got on since.
     pub async fn record_unpacked(&self, keyed_digest: &str, sealed_receipt: &str) -> Result<()> {
-        let done = sqlx::query(
-            "UPDATE deliveries SET state = 'unpacked', sealed_receipt = $1 WHERE keyed_digest = $2 AND state <> 'committed'",
-        )
-        .bind(sealed_receipt)
-        .bind(keyed_digest)
-        .execute(&self.pool)
-        .await?;
+        let done = unpacked(keyed_digest, sealed_receipt).execute(&self.pool).await?;
         one_row(done.rows_affected(), keyed_digest)
     }
 
@@ -114,7 +106,36 @@ impl TenantStore {
     }
 }
 
-fn one_row(affected: u64, keyed_digest: &str) -> Result<()> {
+pub(super) fn quarantined<'q>(keyed_digest: &'q str, report: Option<Report>, sealed_receipt: &'q str) -> Update<'q> {
+    let sql = "UPDATE deliveries SET state = 'quarantined', report = $1, sealed_receipt = $2
+         WHERE keyed_digest = $3 AND state NOT IN ('committed', 'unpacked')";
+    sqlx::query(sql).bind(report.map(Report::code)).bind(sealed_receipt).bind(keyed_digest)
+}
+
+/// The same for a delivery that was in no quarantine before.
+pub(super) fn first_quarantined<'q>(keyed_digest: &'q str, report: Option<Report>, sealed_receipt: &'q str) -> Update<'q> {
+    let sql = "UPDATE deliveries SET state = 'quarantined', report = $1, sealed_receipt = $2
+         WHERE keyed_digest = $3 AND state = 'landed'";
+    sqlx::query(sql).bind(report.map(Report::code)).bind(sealed_receipt).bind(keyed_digest)
+}
+
+pub(super) fn unpacked<'q>(keyed_digest: &'q str, sealed_receipt: &'q str) -> Update<'q> {
+    sqlx::query("UPDATE deliveries SET state = 'unpacked', sealed_receipt = $1 WHERE keyed_digest = $2 AND state <> 'committed'")
+        .bind(sealed_receipt)
+        .bind(keyed_digest)
+}
+
+/// Of a committed delivery that has no receipt yet.
+pub(super) fn first_receipt<'q>(keyed_digest: &'q str, sealed_receipt: &'q str) -> Update<'q> {
+    sqlx::query(
+        "UPDATE deliveries SET sealed_receipt = $1
+         WHERE keyed_digest = $2 AND state = 'committed' AND sealed_receipt IS NULL",
+    )
+    .bind(sealed_receipt)
+    .bind(keyed_digest)
+}
+
+pub(super) fn one_row(affected: u64, keyed_digest: &str) -> Result<()> {
     match affected {
         1 => Ok(()),
         _ => Err(Error::new(ErrorKind::Damaged, "the ledger has no such delivery in the right state")

@@ -21,12 +21,17 @@ pub mod fence;
 pub mod findings;
 pub mod identity;
 pub mod ledger;
+mod pool;
 #[cfg(test)]
 pub(crate) mod private_postgres;
 pub mod queue;
+pub mod sealing;
 pub mod shreds;
 #[cfg(test)]
 mod tests;
+
+pub use pool::Probe;
+pub(crate) use pool::{Pool, Transaction};
 
 /// Where the control store lives.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,7 +55,8 @@ impl fmt::Debug for Place {
 #[derive(Clone, Debug)]
 pub struct ControlStore {
     place: Arc<Place>,
-    pool: AnyPool,
+    pool: Pool,
+    probe: Option<Arc<dyn Probe>>,
 }
 
 /// A tenant as recorded: its key, and its secret wrapped under that key.
@@ -67,7 +73,7 @@ pub struct TenantRecord {
 /// One tenant's half: ledger, alerts, mappings, fences, audit tail and the Iceberg catalog's tables.
 #[derive(Clone, Debug)]
 pub struct TenantStore {
-    pub(crate) pool: AnyPool,
+    pub(crate) pool: Pool,
 }
 
 const SHARED_DDL: &[&str] = &[
@@ -112,7 +118,7 @@ impl ControlStore {
             std::fs::create_dir_all(folder).map_err(|error| not_writable(folder, error))?;
         }
         let pool = pool(&place, None, true).await?;
-        Self { place: Arc::new(place), pool }.complete().await
+        Self::complete(place, pool).await
     }
 
     /// An existing one; `Setup` when `bonded init` was never run there.
@@ -123,15 +129,22 @@ impl ControlStore {
             return Err(Error::new(ErrorKind::Setup, format!("no lake at {}; make one with `bonded init`", folder.display())));
         }
         let pool = pool(&place, None, false).await?;
-        Self { place: Arc::new(place), pool }.complete().await
+        Self::complete(place, pool).await
     }
 
     /// Makes the tables that an older lake lacks.
-    async fn complete(self) -> Result<Self> {
+    async fn complete(place: Place, pool: AnyPool) -> Result<Self> {
         for ddl in [SHARED_DDL, identity::DDL, shreds::DDL] {
-            apply(&self.pool, ddl).await?;
+            apply(&pool, ddl).await?;
         }
-        Ok(self)
+        Ok(Self { place: Arc::new(place), pool: Pool::new(pool, None), probe: None })
+    }
+
+    /// From now on each statement, of tenants opened from here too, is shown to the probe.
+    pub fn watched_by(mut self, probe: Arc<dyn Probe>) -> Self {
+        self.pool.watch(probe.clone());
+        self.probe = Some(probe);
+        self
     }
 
     /// `false` when the tenant is there already (and unchanged).
@@ -172,7 +185,7 @@ impl ControlStore {
         let pool = pool(&self.place, Some(scope.tenant()), true).await?;
         // A crash between recording the tenant and making its tables is mended here.
         apply(&pool, TENANT_DDL).await?;
-        Ok(TenantStore { pool })
+        Ok(TenantStore { pool: Pool::new(pool, self.probe.clone()) })
     }
 }
 

@@ -113,7 +113,7 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
     if let Some(lake) = args.lake {
         settings.lake = lake;
     }
-    let doors = || Doors { clock: Arc::new(SystemClock) };
+    let doors = || Doors::new(Arc::new(SystemClock));
     match args.command {
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "bonded", &mut std::io::stdout());

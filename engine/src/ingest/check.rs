@@ -1,17 +1,15 @@
 //! Check: what the values say of the header's drift, and the alerts that drift and quarantine raise.
 //! Promise: one alert per (tenant, report, header fingerprint), however many deliveries bring that header.
 
-use bonded_schemas::{Binding, Delivery, DeliveryId, Drift, Quarantine, Severity, drift};
+use bonded_connectors::store::alerts::NewAlert;
+use bonded_schemas::{Binding, Delivery, DeliveryId, Drift, Quarantine, Report, Severity, drift};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Landed,
     parse::{Head, Summary},
 };
-use crate::{
-    error::Result,
-    lakehouse::{Lakehouse, Tenant},
-};
+use crate::{error::Result, lakehouse::Tenant};
 
 /// The sealed body of a drift alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +32,30 @@ pub(super) fn judge(drift: &mut Drift, binding: &Binding, head: &Head, summary: 
     drift::judge_values(drift, binding, &head.header, &summary.profiles);
 }
 
+/// An alert that is raised with the receipt, its body sealed.
+pub(super) struct Alert {
+    kind: &'static str,
+    report: Option<Report>,
+    fingerprint: String,
+    severity: Severity,
+    sealed: String,
+}
+
+impl Alert {
+    pub fn new(&self) -> NewAlert<'_> {
+        NewAlert {
+            kind: self.kind,
+            report: self.report,
+            fingerprint: &self.fingerprint,
+            severity: self.severity,
+            sealed: &self.sealed,
+        }
+    }
+}
+
 /// Nothing drifted: no alert.
-pub(super) async fn raise_drift(house: &Lakehouse, tenant: &Tenant, landed: &Landed, head: &Head, drift: &Drift) -> Result<()> {
-    let Some(severity) = drift.severity() else { return Ok(()) };
+pub(super) fn drift_alert(tenant: &Tenant, landed: &Landed, head: &Head, drift: &Drift) -> Result<Option<Alert>> {
+    let Some(severity) = drift.severity() else { return Ok(None) };
     let text = drift::fingerprint_text(&head.header);
     let fingerprint = tenant.names.keyed_digest("header", text.as_bytes());
     let body = DriftAlert {
@@ -46,17 +65,14 @@ pub(super) async fn raise_drift(house: &Lakehouse, tenant: &Tenant, landed: &Lan
         file_name: landed.delivery.file_name.clone(),
     };
     let sealed = tenant.seal("drift", &fingerprint, &body)?;
-    let new = tenant.ledger.raise_alert("drift", Some(head.report), &fingerprint, severity, house.clock.now(), &sealed).await?;
-    tracing::info!(target: "ingest.drift", report = %head.report, %severity, new, findings = drift.findings.len());
-    Ok(())
+    tracing::info!(target: "ingest.drift", report = %head.report, %severity, findings = drift.findings.len());
+    Ok(Some(Alert { kind: "drift", report: Some(head.report), fingerprint, severity, sealed }))
 }
 
-pub(super) async fn raise_quarantine(house: &Lakehouse, tenant: &Tenant, landed: &Landed, quarantine: &Quarantine) -> Result<()> {
-    let fingerprint = &landed.row.keyed_digest;
+pub(super) fn quarantine_alert(tenant: &Tenant, landed: &Landed, quarantine: &Quarantine) -> Result<Alert> {
+    let fingerprint = landed.row.keyed_digest.clone();
     let body = QuarantineAlert { delivery: landed.delivery.clone(), quarantine: quarantine.clone() };
-    let sealed = tenant.seal("quarantine", fingerprint, &body)?;
-    let now = house.clock.now();
-    tenant.ledger.raise_alert("quarantine", quarantine.nearest, fingerprint, Severity::Error, now, &sealed).await?;
+    let sealed = tenant.seal("quarantine", &fingerprint, &body)?;
     tracing::warn!(target: "ingest.quarantine", delivery = %landed.delivery.id, reason = ?quarantine.reason);
-    Ok(())
+    Ok(Alert { kind: "quarantine", report: quarantine.nearest, fingerprint, severity: Severity::Error, sealed })
 }

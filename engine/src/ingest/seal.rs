@@ -1,21 +1,25 @@
-//! Seal: the receipt, sealed into the ledger, and the audit event. A delivery is not done until this is.
+//! Seal: the receipt, sealed into the ledger, with the alert it raises and the audit event. A delivery is not done until
+//! this is, and this is done whole or not at all.
 
 use std::collections::BTreeMap;
 
+use bonded_connectors::store::sealing::{SealedAs, Sealing};
 use bonded_schemas::{DeliveryState, Drift, Quarantine, Receipt, Registry, delivery::Member};
 
 use super::{
     Landed,
+    check::Alert,
     parse::{Head, Summary},
 };
 use crate::{
-    error::Result,
+    error::{Error, ErrorKind, Result},
     lakehouse::{Lakehouse, Tenant},
 };
 
 pub(super) struct Outcome {
     pub head: Option<Head>,
     pub drift: Drift,
+    pub alert: Option<Alert>,
     pub end: End,
 }
 
@@ -33,16 +37,17 @@ pub(super) enum End {
 }
 
 impl Outcome {
-    pub fn quarantined(quarantine: Quarantine) -> Self {
-        Self { head: None, drift: Drift::default(), end: End::Quarantined(quarantine) }
+    pub fn quarantined(quarantine: Quarantine, alert: Alert) -> Self {
+        Self { head: None, drift: Drift::default(), alert: Some(alert), end: End::Quarantined(quarantine) }
     }
 
     pub fn unpacked(members: Vec<Member>, dialect: BTreeMap<String, String>) -> Self {
-        Self { head: None, drift: Drift::default(), end: End::Unpacked { members, dialect } }
+        Self { head: None, drift: Drift::default(), alert: None, end: End::Unpacked { members, dialect } }
     }
 }
 
-pub(super) async fn seal(house: &Lakehouse, tenant: &Tenant, landed: &Landed, outcome: Outcome) -> Result<Receipt> {
+/// Answers the receipt and whether this run made it: another may have finished the same delivery meanwhile.
+pub(super) async fn seal(house: &Lakehouse, tenant: &Tenant, landed: &Landed, outcome: Outcome) -> Result<(Receipt, bool)> {
     let report = outcome.head.as_ref().map(|head| head.report);
     let (mut members, mut unpacked) = (Vec::new(), BTreeMap::new());
     let (state, summary, snapshot_id, quarantine) = match outcome.end {
@@ -85,20 +90,29 @@ pub(super) async fn seal(house: &Lakehouse, tenant: &Tenant, landed: &Landed, ou
         sealed_at: house.clock.now(),
     };
     let sealed = tenant.seal("receipt", &receipt.keyed_digest, &receipt)?;
-    let result = match state {
-        DeliveryState::Quarantined => {
-            tenant.ledger.record_quarantined(&receipt.keyed_digest, report, &sealed).await?;
-            "quarantined"
-        }
-        DeliveryState::Unpacked => {
-            tenant.ledger.record_unpacked(&receipt.keyed_digest, &sealed).await?;
-            "unpacked"
-        }
-        DeliveryState::Landed | DeliveryState::Committed => {
-            tenant.ledger.record_receipt(&receipt.keyed_digest, &sealed).await?;
-            "committed"
-        }
+    let (sealed_as, result) = match state {
+        DeliveryState::Quarantined => (SealedAs::Quarantined(report), "quarantined"),
+        DeliveryState::Unpacked => (SealedAs::Unpacked, "unpacked"),
+        DeliveryState::Landed | DeliveryState::Committed => (SealedAs::Committed, "committed"),
     };
-    tenant.audit(house.clock.as_ref(), "ingest", &landed.delivery.id.to_string(), result).await?;
-    Ok(receipt)
+    let sealing = Sealing {
+        keyed_digest: &receipt.keyed_digest,
+        sealed_as,
+        receipt: &sealed,
+        alert: outcome.alert.as_ref().map(Alert::new),
+        event: &tenant.sealed_event("ingest", &landed.delivery.id.to_string(), result)?,
+        at: receipt.sealed_at,
+    };
+    if tenant.ledger.record_sealed(&sealing).await? {
+        return Ok((receipt, true));
+    }
+    Ok((kept(tenant, &receipt.keyed_digest).await?, false))
+}
+
+/// The receipt that the ledger has.
+async fn kept(tenant: &Tenant, keyed_digest: &str) -> Result<Receipt> {
+    let row = tenant.ledger.delivery_by_digest(keyed_digest).await?;
+    let sealed = row.and_then(|row| row.sealed_receipt);
+    let sealed = sealed.ok_or_else(|| Error::new(ErrorKind::Damaged, "the ledger lost a delivery while it was sealed"))?;
+    tenant.unseal("receipt", keyed_digest, &sealed)
 }

@@ -78,9 +78,8 @@ pub(super) async fn unpack(
     if let Some(allowance) = &mut nesting.allowance {
         allowance.spend(allowance.within(landed.row.size_bytes).bytes, 0);
     }
-    super::check::raise_quarantine(house, tenant, landed, &refused).await?;
-    let outcome = seal::Outcome::quarantined(refused);
-    let receipt = seal::seal(house, tenant, landed, outcome).await?;
+    let alert = super::check::quarantine_alert(tenant, landed, &refused)?;
+    let (receipt, _) = seal::seal(house, tenant, landed, seal::Outcome::quarantined(refused, alert)).await?;
     Ok(Ingested { receipt, duplicate: false, members: Vec::new() })
 }
 
@@ -175,7 +174,7 @@ async fn sealed(house: &Lakehouse, tenant: &Tenant, landed: &Landed, opened: Ope
     if !opened.left.is_empty() {
         dialect.insert("sheets_not_taken".to_owned(), opened.left.join(", "));
     }
-    let receipt = seal::seal(house, tenant, landed, seal::Outcome::unpacked(listed, dialect)).await?;
+    let (receipt, _) = seal::seal(house, tenant, landed, seal::Outcome::unpacked(listed, dialect)).await?;
     Ok(Ingested { receipt, duplicate: false, members })
 }
 
@@ -211,7 +210,7 @@ pub(super) async fn revisit(
     }
     if changed {
         let outcome = seal::Outcome::unpacked(receipt.members.clone(), receipt.dialect.clone());
-        receipt = seal::seal(house, tenant, landed, outcome).await?;
+        (receipt, _) = seal::seal(house, tenant, landed, outcome).await?;
     } else {
         tenant.audit(house.clock.as_ref(), "ingest", &landed.row.delivery_id.to_string(), "duplicate").await?;
     }
