@@ -6,13 +6,16 @@
 mod attest;
 mod bad_input;
 mod cape;
+mod chaos;
 mod checks;
 mod console;
 mod containers;
+mod crash;
 mod damage;
 mod deadlines;
 mod dialects;
 mod drift;
+mod faults;
 mod findings;
 mod fuzz_entry;
 mod history;
