@@ -109,15 +109,19 @@ impl From<iceberg::Error> for Error {
 /// What to do about a disk, or a share of one, that does not take what is written.
 fn disk(error: &(dyn StdError + 'static)) -> Option<Error> {
     if let Some(own) = error.downcast_ref::<io::Error>()
-        && let Some(mend) = disk_kind(own.kind())
+        && let Some(mend) = disk_mend(own)
     {
         return Some(mend);
     }
     disk(error.source()?)
 }
 
-fn disk_kind(kind: io::ErrorKind) -> Option<Error> {
-    let message = match kind {
+/// EIO, which has no kind of its own.
+const INPUT_OUTPUT: i32 = 5;
+
+fn disk_mend(error: &io::Error) -> Option<Error> {
+    let message = match error.kind() {
+        _ if error.raw_os_error() == Some(INPUT_OUTPUT) => "the disk fails: check it and run it again, or restore from a backup",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DISK_FULL,
         io::ErrorKind::ReadOnlyFilesystem => "the lake lies on a read-only file system: mount it writable and run it again",
         io::ErrorKind::PermissionDenied => "the lake may not be written: mend its permissions and run it again",

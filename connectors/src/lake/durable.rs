@@ -70,11 +70,29 @@ impl Disk {
 
     async fn blocking(&self, location: &Path, work: impl FnOnce(&Self, &Path) -> io::Result<()> + Send + 'static) -> Result<()> {
         let (disk, path) = (self.clone(), location.clone());
-        let done = tokio::task::spawn_blocking(move || work(&disk, &path)).await.map_err(io::Error::other);
-        done.flatten().map_err(|error| object_store::Error::Generic {
-            store: "disk",
-            source: Box::new(io::Error::new(error.kind(), format!("{location} cannot be synced: {error}"))),
+        let done = tokio::task::spawn_blocking(move || work(&disk, &path)).await.map_err(io::Error::other).flatten();
+        done.map_err(|source| {
+            let unsynced = Unsynced { location: location.clone(), source };
+            object_store::Error::Generic { store: "disk", source: Box::new(unsynced) }
         })
+    }
+}
+
+#[derive(Debug)]
+struct Unsynced {
+    location: Path,
+    source: io::Error,
+}
+
+impl fmt::Display for Unsynced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cannot be synced: {}", self.location, self.source)
+    }
+}
+
+impl std::error::Error for Unsynced {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
     }
 }
 
@@ -88,7 +106,7 @@ impl ObjectStore for Durable {
 
     async fn put_multipart_opts(&self, location: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let inner = self.inner.put_multipart_opts(location, options).await?;
-        Ok(Box::new(Upload { inner, disk: self.disk.clone(), location: location.clone() }))
+        Ok(Box::new(Upload { inner, disk: self.disk.clone(), location: location.clone(), has_its_name: false }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -127,6 +145,8 @@ struct Upload {
     inner: Box<dyn MultipartUpload>,
     disk: Disk,
     location: Path,
+    /// It was completed, but perhaps not synced.
+    has_its_name: bool,
 }
 
 #[async_trait]
@@ -137,12 +157,19 @@ impl MultipartUpload for Upload {
 
     async fn complete(&mut self) -> Result<PutResult> {
         let put = self.inner.complete().await?;
+        self.has_its_name = true;
         self.disk.sync(&self.location).await?;
         Ok(put)
     }
 
+    /// Also of an upload whose sync failed, as `WriteMultipart` asks: it is taken away again.
     async fn abort(&mut self) -> Result<()> {
-        self.inner.abort().await
+        if !self.has_its_name {
+            return self.inner.abort().await;
+        }
+        let removed =
+            self.disk.blocking(&self.location, |disk, location| std::fs::remove_file(disk.root.join(location.as_ref())));
+        removed.await
     }
 }
 

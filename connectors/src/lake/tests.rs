@@ -1,6 +1,9 @@
 //! The encrypted commit path against real files, a real keyring and a real SQLite catalog.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use arrow::{
     array::{Array, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
@@ -259,6 +262,9 @@ enum LostAnswer {
 #[derive(Debug, Default)]
 struct Answers {
     lose: std::sync::Mutex<Vec<LostAnswer>>,
+    /// After an answer is lost, no statement is sent any more.
+    then_refuse: std::sync::atomic::AtomicBool,
+    refusing: std::sync::atomic::AtomicBool,
 }
 
 impl Answers {
@@ -266,6 +272,7 @@ impl Answers {
         let mut lose = self.lose.lock().expect("one thread");
         if statement == "COMMIT" && lose.last() == Some(&when) {
             lose.pop();
+            self.refusing.store(self.then_refuse.load(Relaxed), Relaxed);
             return Err(std::io::ErrorKind::ConnectionReset.into());
         }
         Ok(())
@@ -275,6 +282,9 @@ impl Answers {
 #[async_trait::async_trait]
 impl Probe for Answers {
     async fn before(&self, statement: &str) -> std::io::Result<()> {
+        if self.refusing.load(Relaxed) {
+            return Err(std::io::ErrorKind::ConnectionRefused.into());
+        }
         self.lost(statement, LostAnswer::BeforeTheEffect)
     }
 
@@ -298,6 +308,68 @@ async fn a_lost_answer_to_commit_is_resolved_by_looking() {
         let table = room.load().await;
         assert_eq!(table.metadata().snapshots().len(), 2, "{lost:?}");
         assert_eq!(room.rows().await.len(), 20, "{lost:?}");
+    }
+}
+
+/// The clean-up after a failed rewrite once took the files of a commit that had landed with it: its answer was lost, and what
+/// failed next was told instead.
+#[tokio::test]
+async fn what_an_unanswered_rewrite_wrote_is_left_alone_whatever_fails_next() {
+    let probe = Arc::new(Answers::default());
+    let mut world = World::new().await;
+    world.control = world.control.watched_by(probe.clone());
+    let room = world.room("acme").await;
+    room.append("d0", 0, 10).await.expect("committed");
+    probe.lose.lock().expect("one thread").push(LostAnswer::AfterTheEffect);
+    probe.then_refuse.store(true, Relaxed);
+    let same = |batch: &RecordBatch| Ok(Some(batch.clone()));
+    let error = room.tables.rewrite("es_003", &same).await.expect_err("nobody can say whether it landed");
+    assert_eq!(error.kind(), ErrorKind::Ambiguous, "{error}");
+    probe.refusing.store(false, Relaxed);
+    assert_eq!(room.load().await.metadata().snapshots().len(), 2, "it had landed");
+    assert_eq!(room.rows().await.len(), 10);
+}
+
+/// The snapshot of an unanswered commit may have expired before it is looked for; the ledger still knows it.
+#[tokio::test]
+async fn an_unanswered_append_whose_snapshot_expired_keeps_its_files() {
+    let probe = Arc::new(ExpireOnLoss::default());
+    let mut world = World::new().await;
+    let bystander = world.room("acme").await;
+    world.control = world.control.watched_by(probe.clone());
+    let room = world.room("acme").await;
+    *probe.bystander.lock().await = Some(bystander);
+    let outcome = room.append("d1", 0, 10).await.expect("resolved");
+    assert!(matches!(outcome, Outcome::Committed { attempts: 2, .. }), "{outcome:?}");
+    assert_eq!(room.rows().await.len(), 20, "the rows of d1 and those that came meanwhile");
+}
+
+/// Loses the first answer to COMMIT; until it is told, another delivery lands and all older snapshots expire.
+#[derive(Default)]
+struct ExpireOnLoss {
+    bystander: tokio::sync::Mutex<Option<Room>>,
+}
+
+impl std::fmt::Debug for ExpireOnLoss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ExpireOnLoss")
+    }
+}
+
+#[async_trait::async_trait]
+impl Probe for ExpireOnLoss {
+    async fn before(&self, _: &str) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    async fn after(&self, statement: &str) -> std::io::Result<()> {
+        if statement != "COMMIT" {
+            return Ok(());
+        }
+        let Some(bystander) = self.bystander.lock().await.take() else { return Ok(()) };
+        bystander.append("d2", 100, 10).await.expect("committed");
+        bystander.tables.expire_snapshots("es_003", 1).await.expect("expired");
+        Err(std::io::ErrorKind::ConnectionReset.into())
     }
 }
 

@@ -9,7 +9,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use bonded_schemas::{TenantId, TenantScope};
 use sqlx::{
-    AnyPool, Executor, Row,
+    AnyConnection, AnyPool, Connection, Executor, Row,
     any::{AnyPoolOptions, AnyRow},
 };
 
@@ -239,23 +239,14 @@ async fn pool(place: &Place, tenant: Option<&TenantId>, create: bool) -> Result<
             }
             let file = folder.join(SQLITE_FILE);
             let url = format!("sqlite://{}?mode={}", percent_encode(&file.to_string_lossy()), if create { "rwc" } else { "rw" });
+            // A pool tries again for a minute and then tells of the time only; this tells why.
+            let first = async { sqlite_set_up(&mut AnyConnection::connect(&url).await?).await };
+            first.await.map_err(|error| not_opened(&file, error))?;
             options
-                .after_connect(|connection, _| {
-                    Box::pin(async move {
-                        // FULL: a commit that was answered survives a power cut, in WAL mode too.
-                        let pragmas = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
-                        connection.execute(pragmas).await.map(|_| ())
-                    })
-                })
+                .after_connect(|connection, _| Box::pin(sqlite_set_up(connection)))
                 .connect(&url)
                 .await
-                .map_err(|error| {
-                    Error::new(
-                        ErrorKind::Setup,
-                        format!("cannot open the control store {}; is the folder writable?", file.display()),
-                    )
-                    .with_source(error)
-                })
+                .map_err(|error| not_opened(&file, error))
         }
         Place::Postgres(url) => {
             // A tenant name has no quote in it by construction, so it is safe in an identifier.
@@ -278,6 +269,18 @@ async fn pool(place: &Place, tenant: Option<&TenantId>, create: bool) -> Result<
                 .map_err(|error| Error::new(ErrorKind::Setup, "cannot reach the PostgreSQL control store").with_source(error))
         }
     }
+}
+
+async fn sqlite_set_up(connection: &mut AnyConnection) -> sqlx::Result<()> {
+    // FULL: a commit that was answered survives a power cut, in WAL mode too.
+    let pragmas = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+    connection.execute(pragmas).await.map(|_| ())
+}
+
+fn not_opened(file: &std::path::Path, error: sqlx::Error) -> Error {
+    let error = Error::from(error);
+    let message = format!("cannot open the control store {}; is the folder writable?", file.display());
+    Error::new(ErrorKind::Setup, message).with_source(error)
 }
 
 fn not_writable(folder: &std::path::Path, error: std::io::Error) -> Error {
