@@ -20,6 +20,7 @@ mod findings;
 mod fuzz_entry;
 mod history;
 mod isolation;
+mod kill;
 mod leaks;
 mod pollock;
 mod postgres;

@@ -31,6 +31,11 @@ impl World {
         Self::bare().peopled()
     }
 
+    /// The same in this folder.
+    pub fn under(folder: &Path) -> Self {
+        Self { folder: TempDir::new_in(folder).expect("a temporary folder"), postgres: None }.peopled()
+    }
+
     /// The same with its control store in this PostgreSQL.
     pub fn on_postgres(url: &str) -> Self {
         Self { postgres: Some(url.to_owned()), ..Self::bare() }.peopled()
