@@ -5,12 +5,13 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 DEMO_LAKE ?= ./demo-lake
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-interop bench lint setup
+.PHONY: help demo test test-interop chaos bench lint setup
 
 help:
 	@echo "make demo          build the release binary and show the main job on a lake in ./demo-lake"
 	@echo "make test          everything the tests need, then the whole suite"
 	@echo "make test-interop  Java Iceberg reads a demo lake (needs Java 17 and Maven; says so without)"
+	@echo "make chaos         faults at every door in random histories, kills, full disks, power cuts (an hour; CHAOS_SEED replays)"
 	@echo "make bench         ingest speed beside Polars, and the price of encryption"
 	@echo "make lint          rustfmt and clippy, warnings are errors"
 
@@ -25,6 +26,13 @@ test: setup
 test-interop: setup
 	$(if $(BONDED_BIN),,cargo test --workspace --locked --no-run)
 	tests/interop/run.sh
+
+# CHAOS_HISTORIES (10000) and CHAOS_SECONDS (3600) bound the histories; the seed is printed, and each failure with its own.
+# Every part runs, also after one that failed.
+chaos: setup
+	@failed=0; \
+	run() { cargo test --workspace --locked --test it -- --nocapture --test-threads 1 "$$@" || failed=1; }; \
+	run --ignored chaos:: kill::; CHAOS_FULL=1 run crash::; exit $$failed
 
 bench: setup
 	cargo bench --workspace --locked --bench ingest

@@ -291,6 +291,20 @@ fn random_histories_under_faults_lose_and_double_nothing() {
     run(30, 10);
 }
 
+#[test]
+fn a_seed_gives_the_same_history_again() {
+    let samples = samples();
+    let first = seed("CHAOS_SEED");
+    for n in 0..4 {
+        let once = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let told = runtime.block_on(history(first.wrapping_add(n), &samples));
+            (told.injected, told.steps, told.runs, told.rows, told.wrong)
+        };
+        assert_eq!(once(), once(), "CHAOS_SEED={}", first.wrapping_add(n));
+    }
+}
+
 /// `make chaos`.
 #[test]
 #[ignore = "long: make chaos runs it"]

@@ -9,9 +9,11 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use bonded_schemas::{TenantId, TenantScope};
 use sqlx::{
-    AnyConnection, AnyPool, Connection, Executor, Row,
+    AnyConnection, AnyPool, Executor, Row,
     any::{AnyPoolOptions, AnyRow},
 };
+
+use tokio::sync::mpsc;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -239,14 +241,14 @@ async fn pool(place: &Place, tenant: Option<&TenantId>, create: bool) -> Result<
             }
             let file = folder.join(SQLITE_FILE);
             let url = format!("sqlite://{}?mode={}", percent_encode(&file.to_string_lossy()), if create { "rwc" } else { "rw" });
-            // A pool tries again for a minute and then tells of the time only; this tells why.
-            let first = async { sqlite_set_up(&mut AnyConnection::connect(&url).await?).await };
-            first.await.map_err(|error| not_opened(&file, error))?;
-            options
-                .after_connect(|connection, _| Box::pin(sqlite_set_up(connection)))
-                .connect(&url)
-                .await
-                .map_err(|error| not_opened(&file, error))
+            // The pool would try again for a minute and then tell of the time only.
+            let (failed, mut failure) = mpsc::unbounded_channel();
+            let opening = options.after_connect(move |connection, _| Box::pin(sqlite_set_up(connection, failed.clone())));
+            tokio::select! {
+                biased;
+                opened = opening.connect(&url) => opened.map_err(|error| not_opened(&file, error)),
+                Some(error) = failure.recv() => Err(not_opened(&file, error)),
+            }
         }
         Place::Postgres(url) => {
             // A tenant name has no quote in it by construction, so it is safe in an identifier.
@@ -271,10 +273,15 @@ async fn pool(place: &Place, tenant: Option<&TenantId>, create: bool) -> Result<
     }
 }
 
-async fn sqlite_set_up(connection: &mut AnyConnection) -> sqlx::Result<()> {
+/// A failure goes to whoever opens the pool, if somebody still does.
+async fn sqlite_set_up(connection: &mut AnyConnection, failed: mpsc::UnboundedSender<sqlx::Error>) -> sqlx::Result<()> {
     // FULL: a commit that was answered survives a power cut, in WAL mode too.
     let pragmas = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
-    connection.execute(pragmas).await.map(|_| ())
+    let Err(error) = connection.execute(pragmas).await else { return Ok(()) };
+    let told = sqlx::Error::Protocol(error.to_string());
+    // Nobody may listen any more: then the pool's own story is the one that is told.
+    drop(failed.send(error));
+    Err(told)
 }
 
 fn not_opened(file: &std::path::Path, error: sqlx::Error) -> Error {

@@ -20,13 +20,15 @@ fn traced(options: &[&str], command: &Command) -> Output {
     traced.stdin(Stdio::null()).output().expect("strace starts")
 }
 
-/// How many syncs the command makes.
+/// How many syncs the command makes until the last of a table's files is on the disk.
 pub fn syncs(log: &Path, command: &Command) -> u32 {
     let path = log.to_str().expect("text");
-    let run = traced(&["-o", path, "-e", "trace=fsync,fdatasync"], command);
+    let run = traced(&["-y", "-o", path, "-e", "trace=fsync,fdatasync"], command);
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let text = std::fs::read_to_string(log).expect("a log");
-    text.lines().filter(|line| line.contains("sync(")).count() as u32
+    let syncs: Vec<&str> = text.lines().filter(|line| line.contains("sync(")).collect();
+    let last = syncs.iter().rposition(|line| line.contains("/warehouse/"));
+    last.expect("a table's files are synced") as u32 + 1
 }
 
 /// All its syncs from this one on, 1-based, fail with EIO.
