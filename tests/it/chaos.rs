@@ -41,9 +41,12 @@ struct Sample {
     name: String,
     bytes: Vec<u8>,
     is_drifted: bool,
-    /// By table: rows, and the sums of goods value and duty in cents where they are counted.
-    holds: BTreeMap<&'static str, (u64, Option<(i64, i64)>)>,
+    /// By table.
+    holds: BTreeMap<&'static str, Counted>,
 }
+
+/// Rows, and the sums of goods value and duty in cents where they are counted.
+type Counted = (u64, Option<(i64, i64)>);
 
 /// Some files of few rows: ES-003 plain and drifted, ES-001, one that nobody can read, an archive.
 fn samples() -> Vec<Sample> {

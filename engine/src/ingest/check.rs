@@ -42,7 +42,7 @@ pub(super) struct Alert {
 }
 
 impl Alert {
-    pub fn new(&self) -> NewAlert<'_> {
+    pub fn to_raise(&self) -> NewAlert<'_> {
         NewAlert {
             kind: self.kind,
             report: self.report,

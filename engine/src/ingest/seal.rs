@@ -99,7 +99,7 @@ pub(super) async fn seal(house: &Lakehouse, tenant: &Tenant, landed: &Landed, ou
         keyed_digest: &receipt.keyed_digest,
         sealed_as,
         receipt: &sealed,
-        alert: outcome.alert.as_ref().map(Alert::new),
+        alert: outcome.alert.as_ref().map(Alert::to_raise),
         event: &tenant.sealed_event("ingest", &landed.delivery.id.to_string(), result)?,
         at: receipt.sealed_at,
     };
