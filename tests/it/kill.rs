@@ -86,22 +86,31 @@ fn kill(child: &mut Child, after: Duration) -> bool {
     running
 }
 
-/// Starts a process for each file, kills it at a random moment, and goes on until every file was hit so often.
+/// Starts a process for each file and kills it at a random moment until it was hit so often; then it may finish.
 /// Another command line can be killed the same way: `start` is given the file that is to be delivered.
 fn kill_loop(files: &Files, each: usize, random: &mut StdRng, start: &dyn Fn(&str) -> Child, finish: &dyn Fn(usize)) -> usize {
     let started = Instant::now();
     start(files.path(0)).wait().expect("it ends");
-    // Beyond the end too, so that the last steps are hit as often as the others.
-    let longest = started.elapsed().mul_f64(1.1);
+    let mut longest = started.elapsed();
     let mut hit = 0;
     for n in 1..files.paths.len() {
-        for _ in 0..each {
+        let wanted = hit + each;
+        for _ in 0..3 * each {
             let mut child = start(files.path(n));
-            hit += usize::from(kill(&mut child, longest.mul_f64(random.random())));
+            if kill(&mut child, longest.mul_f64(random.random())) {
+                hit += 1;
+                // Towards the end of a run and a little beyond, so that the last steps are hit as often as the others.
+                longest = longest.mul_f64(1.04);
+            } else {
+                longest = longest.mul_f64(0.8);
+            }
+            if hit == wanted {
+                break;
+            }
         }
         finish(n);
     }
-    println!("an ingest lasts {} ms at most; {hit} of {} were killed", longest.as_millis(), each * (files.paths.len() - 1));
+    println!("{hit} were killed, within {} ms at last", longest.as_millis());
     hit
 }
 
@@ -112,7 +121,7 @@ fn killed_at_random(files: u32, each: usize) {
     let hit = kill_loop(&files, each, &mut random, &|file| world.spawn(&["ingest", "--tenant", TENANT, file]), &|n| {
         files.finish(&world, n)
     });
-    assert!(hit * 2 > each * (files.paths.len() - 1), "most kills came too late: {hit}");
+    assert!(hit * 5 >= each * (files.paths.len() - 1) * 4, "too many kills came too late: {hit} did not");
     files.check(&world);
 }
 
@@ -190,27 +199,27 @@ fn refused_syncs(runs: u32) {
     }
     let mut random = StdRng::seed_from_u64(seed("CHAOS_SEED"));
     let world = World::new();
-    let files = Files::new(&world, runs + 2, 6);
-    let command = |n: usize| world.command(&["ingest", "--tenant", TENANT, files.path(n)]);
+    let files = Files::new(&world, runs + 1, 6);
     // The first one makes the table.
     files.finish(&world, 0);
-    let syncs = trace::syncs(&world.path("log"), &command(1));
-    println!("{syncs} syncs in one ingest");
-    let mut failed = 0;
-    for n in 2..runs as usize + 2 {
-        let from = random.random_range(1..=syncs);
-        let run = trace::refusing_syncs(&command(n), from);
+    let mut refused = 0;
+    for n in 1..=runs as usize {
+        let from = random.random_range(1..=5);
+        let command = world.command(&["ingest", "--tenant", TENANT, files.path(n)]);
+        let (run, injected) = trace::refusing_syncs(&world.path("log"), &command, from);
         let told = String::from_utf8_lossy(&run.stderr).into_owned();
         if run.status.success() {
-            // A file of fewer months has fewer syncs; then what failed came after the last commit.
-            assert!(from * 3 > syncs * 2, "the syncs from {from} on of {syncs} failed and it believed: {told}");
+            // What of the ledger failed may have been done again by another connection; an object is never passed over.
+            let objects: Vec<_> = injected.iter().filter(|call| call.contains("/raw") || call.contains("/warehouse")).collect();
+            assert!(objects.is_empty(), "it believed, from {from} on: {objects:#?}");
         } else {
-            failed += 1;
-            assert!(told.contains("disk"), "{told}");
+            refused += 1;
+            assert!(told.contains("disk") && !injected.is_empty(), "{told}");
         }
         files.finish(&world, n);
     }
-    assert!(failed > 0, "no sync was refused");
+    println!("{refused} of {runs} ingests were refused a sync and said so");
+    assert!(refused > 0, "no sync was refused");
     files.check(&world);
 }
 

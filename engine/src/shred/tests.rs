@@ -48,7 +48,7 @@ impl Place {
     }
 
     async fn house(&self) -> Lakehouse {
-        Lakehouse::init(self.settings(), Doors { clock: self.clock.clone() }).await.unwrap().0
+        Lakehouse::init(self.settings(), Doors::new(self.clock.clone())).await.unwrap().0
     }
 
     fn owner(&self, name: &str) -> SigningKey {

@@ -80,6 +80,14 @@ impl Keys for FaultyKeys {
         self.at("keys list", self.inner.list()).await
     }
 
+    async fn check_usable(&self, key: &KeyId) -> Result<()> {
+        self.at("keys check", self.inner.check_usable(key)).await
+    }
+
+    async fn destroy_due(&self) -> Result<()> {
+        self.at("keys destroy due", self.inner.destroy_due()).await
+    }
+
     fn as_iceberg(self: Arc<Self>) -> Arc<dyn KeyManagementClient> {
         self
     }

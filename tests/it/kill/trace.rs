@@ -20,21 +20,13 @@ fn traced(options: &[&str], command: &Command) -> Output {
     traced.stdin(Stdio::null()).output().expect("strace starts")
 }
 
-/// How many syncs the command makes until the last of a table's files is on the disk.
-pub fn syncs(log: &Path, command: &Command) -> u32 {
-    let path = log.to_str().expect("text");
-    let run = traced(&["-y", "-o", path, "-e", "trace=fsync,fdatasync"], command);
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let text = std::fs::read_to_string(log).expect("a log");
-    let syncs: Vec<&str> = text.lines().filter(|line| line.contains("sync(")).collect();
-    let last = syncs.iter().rposition(|line| line.contains("/warehouse/"));
-    last.expect("a table's files are synced") as u32 + 1
-}
-
-/// All its syncs from this one on, 1-based, fail with EIO.
-pub fn refusing_syncs(command: &Command, from: u32) -> Output {
+/// Of each of its threads, all syncs from this one on, 1-based, fail with EIO (strace counts by thread). Answers those that did.
+pub fn refusing_syncs(log: &Path, command: &Command, from: u32) -> (Output, Vec<String>) {
     let inject = format!("inject=fsync,fdatasync:error=EIO:when={from}+");
-    traced(&["-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", &inject], command)
+    let path = log.to_str().expect("text");
+    let run = traced(&["-y", "-o", path, "-e", "trace=fsync,fdatasync", "-e", &inject], command);
+    let text = std::fs::read_to_string(log).expect("a log");
+    (run, whole_calls(&text).into_iter().filter(|call| call.contains("INJECTED")).collect())
 }
 
 pub fn log(to: &Path, command: &Command) -> Output {
