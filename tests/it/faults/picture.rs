@@ -160,7 +160,10 @@ pub async fn take(lair: &Lair, house: &Lakehouse, tenant: &str) -> (Picture, Gar
     for path in &referenced {
         lair.objects().head(&Path::from(path.as_str())).await.unwrap_or_else(|error| panic!("{path} is missing: {error}"));
     }
-    let garbage = all.into_iter().filter(|path| !referenced.contains(path)).collect();
+    let garbage: Garbage = all.into_iter().filter(|path| !referenced.contains(path)).collect();
+    for path in &garbage {
+        assert!(path.contains("/raw/staging/") || path.contains("/warehouse/"), "{path} belongs to nothing");
+    }
     (Picture { receipts, rows, snapshots, alerts, events }, garbage)
 }
 
