@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// (Call, fault) pairs walked of one scenario in the normal suite.
-const WALKED: usize = 40;
+const WALKED: usize = 24;
 const FAULTS: [Fault; 4] = [Fault::KillBefore, Fault::KillAfter, Fault::ErrorBefore, Fault::ErrorAfter];
 /// Any step is done after one fault and this many quiet runs.
 const RUNS_MAX: usize = 3;
