@@ -322,7 +322,7 @@ fn land(world: &World, mut bytes: &[u8]) {
     let settings = Settings { lake: world.lake().display().to_string(), ..Settings::default() };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let house = Lakehouse::open(settings, Doors { clock: Arc::new(SystemClock) }).await.expect("opens");
+        let house = Lakehouse::open(settings, Doors::new(Arc::new(SystemClock))).await.expect("opens");
         #[expect(clippy::disallowed_methods, reason = "a test establishes its own scopes")]
         let scope = TenantScope::establish(TENANT.parse().expect("a name"), "test");
         let tenant = house.tenant(&scope).await.expect("opens");

@@ -49,6 +49,11 @@ impl Pool {
         self.probe = Some(probe);
     }
 
+    /// For what makes the tables.
+    pub(super) fn unwatched(&self) -> &AnyPool {
+        &self.inner
+    }
+
     pub(crate) async fn begin(&self) -> sqlx::Result<Transaction> {
         if let Some(probe) = &self.probe {
             probe.before("BEGIN").await?;

@@ -8,9 +8,9 @@
 
 use bonded_schemas::{DeliveryId, TenantId};
 use chrono::{DateTime, Duration, Utc};
-use sqlx::{AnyPool, Row, any::AnyRow};
+use sqlx::{Row, any::AnyRow};
 
-use super::{ControlStore, Place, apply};
+use super::{ControlStore, Place, Pool, apply};
 use crate::error::{Error, ErrorKind, Result};
 
 mod backoff;
@@ -71,7 +71,7 @@ const PICK: &str = "
 /// The queue's half of the shared store.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    pool: AnyPool,
+    pool: Pool,
     /// What PostgreSQL needs behind [`PICK`]: a row that is being heartbeaten or completed is not waited for.
     /// SQLite has one writer at a time.
     lock: &'static str,
@@ -80,7 +80,7 @@ pub struct Queue {
 impl ControlStore {
     /// Makes the queue's tables where a lake of an older version has none.
     pub async fn queue(&self) -> Result<Queue> {
-        apply(&self.pool, DDL).await?;
+        apply(self.pool.unwatched(), DDL).await?;
         let lock = match *self.place {
             Place::Sqlite(_) => "",
             Place::Postgres(_) => " FOR UPDATE OF q SKIP LOCKED",

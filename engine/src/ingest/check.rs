@@ -9,7 +9,10 @@ use super::{
     Landed,
     parse::{Head, Summary},
 };
-use crate::{error::Result, lakehouse::Tenant};
+use crate::{
+    error::Result,
+    lakehouse::{Lakehouse, Tenant},
+};
 
 /// The sealed body of a drift alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +53,15 @@ impl Alert {
             severity: self.severity,
             sealed: &self.sealed,
         }
+    }
+}
+
+impl Alert {
+    /// By itself, where there is no receipt to seal.
+    pub async fn raise(&self, house: &Lakehouse, tenant: &Tenant) -> Result<()> {
+        let now = house.clock.now();
+        tenant.ledger.raise_alert(self.kind, self.report, &self.fingerprint, self.severity, now, &self.sealed).await?;
+        Ok(())
     }
 }
 

@@ -44,9 +44,11 @@ pub async fn give_up(house: &Lakehouse, tenant: &Tenant, row: LedgerRow, failure
             land::unreadable(house, tenant, row).await
         }
     };
-    check::raise_quarantine(house, tenant, &landed, &quarantine).await?;
+    let alert = check::quarantine_alert(tenant, &landed, &quarantine)?;
     if matches!(state, DeliveryState::Landed | DeliveryState::Quarantined) {
-        seal::seal(house, tenant, &landed, seal::Outcome::quarantined(quarantine)).await?;
+        seal::seal(house, tenant, &landed, seal::Outcome::quarantined(quarantine, alert)).await?;
+    } else {
+        alert.raise(house, tenant).await?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ fn scope(tenant: TenantId) -> TenantScope {
 async fn shop(folder: &TempDir) -> Shop {
     let lake = folder.path().join("lake").display().to_string();
     let settings = Settings { lake, ..Settings::default() };
-    let (house, _) = Lakehouse::init(settings, Doors { clock: Arc::new(SystemClock) }).await.expect("made");
+    let (house, _) = Lakehouse::init(settings, Doors::new(Arc::new(SystemClock))).await.expect("made");
     let scope_of: ScopeOf = Arc::new(scope);
     let acme = scope_of("acme".parse().expect("a name"));
     house.add_tenant(&acme).await.expect("added");
