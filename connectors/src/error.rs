@@ -158,6 +158,8 @@ fn database_kind(code: &str) -> ErrorKind {
         _ if matches!(sqlite, Some(5 | 6)) => ErrorKind::Retry,
         // I/O error, full.
         _ if matches!(sqlite, Some(10 | 13)) => ErrorKind::Setup,
+        // SQLITE_CORRUPT, SQLITE_NOTADB.
+        _ if matches!(sqlite, Some(11 | 26)) => ErrorKind::Damaged,
         // PostgreSQL: connection lost, rolled back by the server, shutting down.
         code if code.len() == 5 && ["08", "40", "57"].iter().any(|class| code.starts_with(class)) => ErrorKind::Retry,
         // PostgreSQL: out of disk, memory or connections.
@@ -177,6 +179,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::PoolTimedOut => ErrorKind::Retry,
             sqlx::Error::Io(_) => ErrorKind::Setup,
             sqlx::Error::Database(error) => database_kind(error.code().as_deref().unwrap_or_default()),
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => ErrorKind::Damaged,
             _ => ErrorKind::Internal,
         };
         Error::new(kind, "control store").with_source(error)
@@ -195,6 +198,8 @@ mod tests {
             ("13", ErrorKind::Setup),
             ("778", ErrorKind::Setup),
             ("2067", ErrorKind::Internal),
+            ("267", ErrorKind::Damaged),
+            ("26", ErrorKind::Damaged),
             ("40001", ErrorKind::Retry),
             ("57P01", ErrorKind::Retry),
             ("53100", ErrorKind::Setup),

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod conformance;
 pub mod error;
+pub mod flaw;
 pub mod keys;
 pub mod lake;
 pub mod raw;
@@ -12,3 +13,4 @@ pub mod seal;
 pub mod store;
 
 pub use error::{Error, ErrorKind, Result};
+pub use flaw::Flaw;

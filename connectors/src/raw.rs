@@ -16,7 +16,9 @@ use crate::{
     seal::{DocumentKey, NameKey, cipher},
 };
 
+mod copy;
 mod footer;
+mod papers;
 mod publish;
 mod reader;
 mod sealing;
@@ -53,6 +55,14 @@ pub struct Landed {
     pub path: String,
     /// The same bytes lay there before; nothing was written.
     pub already: bool,
+}
+
+/// What a raw object was found to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    pub sha256: String,
+    pub keyed_digest: String,
+    pub size_bytes: u64,
 }
 
 impl RawZone {
@@ -170,6 +180,31 @@ impl RawZone {
             async move { Ok(object) }
         });
         objects.boxed()
+    }
+
+    /// Reads an object to its end, and holds it against the names it goes by: digest of the bytes, name in the zone.
+    /// `whole: false` opens its footer alone.
+    ///
+    /// # Errors
+    /// As [`RawZone::open`] and [`RawReader::next_chunk`]; `Damaged` when it holds other bytes than its name says.
+    pub async fn check(&self, scope: &TenantScope, key: &KeyId, names: &NameKey, path: &str, whole: bool) -> Result<Checked> {
+        let mut reader = self.open(scope, key, path).await?;
+        let sha256 = reader.sha256_bytes();
+        let keyed_digest = names.keyed_digest(DIGEST_OF, &sha256);
+        let other = || Error::new(ErrorKind::Damaged, format!("raw object `{path}` does not hold the bytes that it is named by"));
+        if path.rsplit('/').next() != Some(keyed_digest.as_str()) {
+            return Err(other());
+        }
+        if whole {
+            let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+            while let Some(chunk) = reader.next_chunk().await? {
+                digest.update(&chunk);
+            }
+            if digest.finish().as_ref() != sha256 {
+                return Err(other());
+            }
+        }
+        Ok(Checked { sha256: reader.sha256(), keyed_digest, size_bytes: reader.size_bytes() })
     }
 
     async fn wrapped_data_key(&self, scope: &TenantScope, key: &KeyId) -> Result<sealing::WrappedKey> {

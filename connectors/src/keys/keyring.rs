@@ -30,6 +30,7 @@ use crate::{
     seal::cipher,
 };
 
+mod escrow;
 mod file;
 mod folder;
 mod root;
@@ -37,6 +38,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
+pub use escrow::Escrowed;
 pub use root::RootSource;
 
 /// Keys in a folder. Cheap to clone; clones share one cache.
@@ -59,7 +61,7 @@ impl Keyring {
                 return Err(Error::new(ErrorKind::Setup, message));
             }
             let (description, root_key) = root::establish(dir, &root)?;
-            folder::replace(dir, folder::KEYRING, &KeyringFile::new(description, &root_key).to_json())?;
+            folder::replace(dir, folder::KEYRING, &KeyringFile::new(description, &root_key).to_json(&root_key))?;
         }
         Self::open(dir, root, clock)
     }

@@ -84,6 +84,24 @@ impl EncryptedCatalog {
         &self.namespace
     }
 
+    pub(super) fn pool(&self) -> sqlx::AnyPool {
+        self.store.pool.inner().clone()
+    }
+
+    pub(super) fn kms(&self) -> &dyn KeyManagementClient {
+        self.kms.as_ref()
+    }
+
+    pub(super) fn file_io(&self) -> &FileIO {
+        &self.file_io
+    }
+
+    /// The path in the lake of a location under this tenant's warehouse.
+    pub(super) fn object_path(&self, location: &str) -> Option<String> {
+        let (warehouse, tenant) = (&self.warehouse, self.namespace.to_url_string());
+        location.strip_prefix(warehouse.as_str()).map(|rest| format!("tenants/{tenant}/warehouse{rest}"))
+    }
+
     fn table(&self, ident: &TableIdent, metadata: TableMetadata, location: &str) -> Result<Table> {
         Ok(Table::builder()
             .file_io(self.file_io.clone())
@@ -95,7 +113,7 @@ impl EncryptedCatalog {
             .build()?)
     }
 
-    async fn pointer(&self, ident: &TableIdent) -> Result<Option<(String, Option<String>)>> {
+    pub(super) async fn pointer(&self, ident: &TableIdent) -> Result<Option<(String, Option<String>)>> {
         if ident.namespace() != &self.namespace {
             return Ok(None);
         }
@@ -115,13 +133,17 @@ impl EncryptedCatalog {
     pub async fn load(&self, ident: &TableIdent) -> Result<Table> {
         let (location, sha256) =
             self.pointer(ident).await?.ok_or_else(|| Error::new(ErrorKind::Input, format!("no table {}", ident.name())))?;
-        let bytes = self.file_io.new_input(&location)?.read().await?;
-        if sha256.as_deref() != Some(hex_sha256(&bytes).as_str()) {
+        self.load_at(ident, &location, sha256.as_deref()).await
+    }
+
+    pub(super) async fn load_at(&self, ident: &TableIdent, location: &str, sha256: Option<&str>) -> Result<Table> {
+        let bytes = self.file_io.new_input(location)?.read().await?;
+        if sha256 != Some(hex_sha256(&bytes).as_str()) {
             return Err(Error::new(ErrorKind::Damaged, format!("{location} is not the metadata that was committed")));
         }
         let metadata: TableMetadata = serde_json::from_slice(&bytes)
             .map_err(|error| Error::new(ErrorKind::Damaged, format!("{location} is not table metadata")).with_source(error))?;
-        self.table(ident, metadata, &location)
+        self.table(ident, metadata, location)
     }
 
     /// Of a delivery that the ledger has as committed.
@@ -152,10 +174,11 @@ impl EncryptedCatalog {
         let metadata = iceberg::spec::TableMetadataBuilder::from_table_creation(creation)?.build()?.metadata;
         let metadata_location = MetadataLocation::new_with_metadata(&location, &metadata).to_string();
         let sha256 = self.write_metadata(&metadata, &metadata_location).await?;
+        let mut transaction = self.store.pool.begin().await?;
         sqlx::query("INSERT INTO iceberg_namespace_properties VALUES ($1, $2, 'exists', 'true') ON CONFLICT DO NOTHING")
             .bind(CATALOG_NAME)
             .bind(self.namespace.to_url_string())
-            .execute(&self.store.pool)
+            .execute(&mut *transaction)
             .await?;
         let done = sqlx::query(
             "INSERT INTO iceberg_tables (catalog_name, table_namespace, table_name, metadata_location, iceberg_type, metadata_sha256)
@@ -165,9 +188,13 @@ impl EncryptedCatalog {
         .bind(self.namespace.to_url_string())
         .bind(&name)
         .bind(&metadata_location)
-        .bind(sha256)
-        .execute(&self.store.pool)
+        .bind(&sha256)
+        .execute(&mut *transaction)
         .await?;
+        if done.rows_affected() == 1 {
+            remember(&mut transaction, &metadata_location, &sha256).await?;
+        }
+        transaction.commit().await?;
         if done.rows_affected() == 0 {
             self.file_io.delete(&metadata_location).await?;
         }
@@ -270,6 +297,7 @@ impl EncryptedCatalog {
                 return Ok(Swing::AlreadyCommitted);
             }
         }
+        remember(&mut transaction, to, sha256).await?;
         transaction
             .commit()
             .await
@@ -278,7 +306,17 @@ impl EncryptedCatalog {
     }
 }
 
-fn hex_sha256(bytes: &[u8]) -> String {
+/// Keeps the digest of a metadata.json for as long as anyone may want to check it; one that came to nothing does no harm.
+async fn remember(connection: &mut sqlx::AnyConnection, location: &str, sha256: &str) -> Result<()> {
+    sqlx::query("INSERT INTO metadata_files VALUES ($1, $2) ON CONFLICT (location) DO UPDATE SET sha256 = excluded.sha256")
+        .bind(location)
+        .bind(sha256)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) fn hex_sha256(bytes: &[u8]) -> String {
     cipher::hex(digest(&SHA256, bytes).as_ref())
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow::{array::RecordBatch, datatypes::Schema as ArrowSchema};
 use bonded_schemas::{Report, TenantScope};
+use futures::TryStreamExt;
 use iceberg::{Catalog, NamespaceIdent, TableIdent, encryption::KeyManagementClient};
 use object_store::ObjectStore;
 use url::Url;
@@ -21,6 +22,7 @@ use crate::{
 
 pub mod catalog;
 mod commit;
+pub mod copy;
 mod create;
 mod durable;
 mod evolve;
@@ -30,6 +32,7 @@ mod read;
 mod rewrite;
 mod staging;
 mod storage;
+mod survey;
 mod write;
 
 #[cfg(test)]
@@ -40,6 +43,7 @@ pub use commit::{Mark, Outcome};
 pub use create::Layout;
 pub use durable::Durable;
 pub use kek_cache::KekCache;
+pub use survey::{Found, StoredFile, Survey, Tally};
 pub use write::{TableWriter, Written, file_properties};
 
 /// Where tables lie, shared by all tenants of the process: the object store, its root URL, the KEK cache.
@@ -64,6 +68,21 @@ impl Lake {
 
     pub fn store(&self) -> Arc<dyn ObjectStore> {
         self.store.clone()
+    }
+
+    /// Every object of the tenant with its size, in the order of their paths.
+    pub async fn objects(&self, scope: &TenantScope) -> Result<Vec<(String, u64)>> {
+        let folder = object_store::path::Path::from(format!("tenants/{}", scope.tenant()));
+        let mut found: Vec<(String, u64)> =
+            self.store.list(Some(&folder)).map_ok(|meta| (meta.location.to_string(), meta.size)).try_collect().await?;
+        found.sort();
+        Ok(found)
+    }
+
+    /// Names of all tenants' folders.
+    pub async fn tenant_folders(&self) -> Result<Vec<String>> {
+        let listed = self.store.list_with_delimiter(Some(&object_store::path::Path::from("tenants"))).await?;
+        Ok(listed.common_prefixes.iter().filter_map(|prefix| Some(prefix.filename()?.to_owned())).collect())
     }
 
     /// How often the KMS was asked to unwrap a table key since the process began.
@@ -104,7 +123,8 @@ pub fn open_store(lake: &str) -> Result<OpenStore> {
         folder.canonicalize().map_err(|error| Error::new(ErrorKind::Setup, format!("lake {lake}")).with_source(error))?;
     let url = Url::from_file_path(&absolute)
         .map_err(|()| Error::new(ErrorKind::Setup, format!("lake {} has no absolute path", absolute.display())))?;
-    Ok((Arc::new(store), url.as_str().trim_end_matches('/').to_owned()))
+    let root = copy::recorded_root(&folder)?.unwrap_or_else(|| url.as_str().to_owned());
+    Ok((Arc::new(store), root.trim_end_matches('/').to_owned()))
 }
 
 /// The local folder of a lake given as a path or `file://` URL; other schemes are refused with their name.

@@ -65,6 +65,10 @@ impl RawReader {
         cipher::hex(&self.object.opened.binding.sha256)
     }
 
+    pub(super) fn sha256_bytes(&self) -> [u8; 32] {
+        self.object.opened.binding.sha256
+    }
+
     /// The next bytes, at most 1 MiB, never empty; `None` once all were given out and found right.
     ///
     /// # Errors

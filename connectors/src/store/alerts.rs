@@ -69,7 +69,11 @@ impl TenantStore {
         sealed: &str,
     ) -> Result<bool> {
         let new = NewAlert { kind, report, fingerprint, severity, sealed };
-        Ok(new.raise(at, true).fetch_one(&self.pool).await?.try_get::<i64, _>(0)? == 1)
+        let mut transaction = self.pool.begin().await?;
+        let deliveries = new.raise(at, true).fetch_one(&mut *transaction).await?.try_get::<i64, _>(0)?;
+        self.mark_alert(&mut transaction, kind, fingerprint).await?;
+        transaction.commit().await?;
+        Ok(deliveries == 1)
     }
 
     /// Oldest first.
@@ -99,11 +103,14 @@ impl TenantStore {
     }
 
     pub async fn accept_alert(&self, kind: &str, fingerprint: &str) -> Result<()> {
+        let mut transaction = self.pool.begin().await?;
         let done = sqlx::query("UPDATE alerts SET state = 'accepted' WHERE kind = $1 AND fingerprint = $2")
             .bind(kind)
             .bind(fingerprint)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await?;
+        self.mark_alert(&mut transaction, kind, fingerprint).await?;
+        transaction.commit().await?;
         match done.rows_affected() {
             0 => Err(Error::new(ErrorKind::Input, format!("no {kind} alert {fingerprint}"))),
             _ => Ok(()),

@@ -104,7 +104,8 @@ fn busy() -> Error {
     Error::new(ErrorKind::Retry, "the audit trail is busy; run it again")
 }
 
-fn link(before: &str, seq: i64, at: &str, sealed: &str) -> String {
+/// What chains an event to the one before it.
+pub fn link(before: &str, seq: i64, at: &str, sealed: &str) -> String {
     let text = format!("{before}\n{seq}\n{at}\n{sealed}");
     cipher::hex(digest(&SHA256, text.as_bytes()).as_ref())
 }

@@ -49,11 +49,12 @@ impl TenantStore {
         }
         let mut transaction = self.pool.begin().await?;
         for row in rows {
-            sqlx::query(
+            let kept = sqlx::query(
                 "INSERT INTO findings (id, state, severity, first_seen, last_seen, runs, sealed)
                  VALUES ($1, $2, $3, $4, $5, $6, $7)
                  ON CONFLICT (id) DO UPDATE SET state = excluded.state, severity = excluded.severity,
-                 last_seen = excluded.last_seen, runs = excluded.runs, sealed = excluded.sealed",
+                 last_seen = excluded.last_seen, runs = excluded.runs, sealed = excluded.sealed
+                 RETURNING id, state, severity, first_seen, last_seen, runs, sealed",
             )
             .bind(&row.id)
             .bind(&row.state)
@@ -62,8 +63,9 @@ impl TenantStore {
             .bind(&row.last_seen)
             .bind(row.runs)
             .bind(&row.sealed)
-            .execute(&mut *transaction)
+            .fetch_one(&mut *transaction)
             .await?;
+            self.mark_finding(&mut transaction, &finding_row(&kept)?).await?;
         }
         transaction.commit().await?;
         Ok(())

@@ -12,17 +12,22 @@ use sqlx::{
     AnyConnection, AnyPool, Executor, Row,
     any::{AnyPoolOptions, AnyRow},
 };
-
 use tokio::sync::mpsc;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    seal::NameKey,
+};
 
 pub mod alerts;
+pub mod archive;
 pub mod audit;
+pub mod dump;
 pub mod fence;
 pub mod findings;
 pub mod identity;
 pub mod ledger;
+pub mod marks;
 mod pool;
 #[cfg(test)]
 pub(crate) mod private_postgres;
@@ -76,6 +81,8 @@ pub struct TenantRecord {
 #[derive(Clone, Debug)]
 pub struct TenantStore {
     pub(crate) pool: Pool,
+    /// Makes the marks of rows whose clear cells nothing else is bound to; none leaves them out.
+    names: Option<NameKey>,
 }
 
 const SHARED_DDL: &[&str] = &[
@@ -109,6 +116,10 @@ const TENANT_DDL: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS findings (
         id TEXT PRIMARY KEY, state TEXT NOT NULL, severity TEXT NOT NULL, first_seen TEXT NOT NULL, last_seen TEXT NOT NULL,
         runs BIGINT NOT NULL, sealed TEXT NOT NULL)",
+    // Every metadata.json that the pointer ever named, so that older ones can be checked as long as they are kept.
+    "CREATE TABLE IF NOT EXISTS metadata_files (location TEXT PRIMARY KEY, sha256 TEXT NOT NULL)",
+    // Keyed digests of clear cells that change in place: one for each alert.
+    "CREATE TABLE IF NOT EXISTS marks (what TEXT NOT NULL, name TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (what, name))",
     "CREATE TABLE IF NOT EXISTS scores (delivery_id TEXT PRIMARY KEY, scored_at TEXT NOT NULL, sealed TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS fences (keyed_digest TEXT PRIMARY KEY, token BIGINT NOT NULL)",
 ];
@@ -187,12 +198,22 @@ impl ControlStore {
         let pool = pool(&self.place, Some(scope.tenant()), true).await?;
         // A crash between recording the tenant and making its tables is mended here.
         apply(&pool, TENANT_DDL).await?;
-        Ok(TenantStore { pool: Pool::new(pool, self.probe.clone()) })
+        Ok(TenantStore { pool: Pool::new(pool, self.probe.clone()), names: None })
+    }
+}
+
+impl TenantStore {
+    /// The same store, marking what it writes under this key.
+    pub fn marking(mut self, names: &NameKey) -> Self {
+        self.names = Some(names.clone());
+        self
     }
 }
 
 const SQLITE_FILE: &str = "control.sqlite";
 const CONNECTIONS_MAX: u32 = 4;
+/// FULL: a commit that was answered survives a power cut, in WAL mode too.
+const PRAGMAS: &str = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
 
 fn tenant_record(row: &AnyRow) -> Result<TenantRecord> {
     let tenant = tenant_id(&row.try_get::<String, _>(0)?)?;
@@ -275,9 +296,7 @@ async fn pool(place: &Place, tenant: Option<&TenantId>, create: bool) -> Result<
 
 /// A failure goes to whoever opens the pool, if somebody still does.
 async fn sqlite_set_up(connection: &mut AnyConnection, failed: mpsc::UnboundedSender<sqlx::Error>) -> sqlx::Result<()> {
-    // FULL: a commit that was answered survives a power cut, in WAL mode too.
-    let pragmas = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
-    let Err(error) = connection.execute(pragmas).await else { return Ok(()) };
+    let Err(error) = connection.execute(PRAGMAS).await else { return Ok(()) };
     let told = sqlx::Error::Protocol(error.to_string());
     // Nobody may listen any more: then the pool's own story is the one that is told.
     drop(failed.send(error));
@@ -286,8 +305,11 @@ async fn sqlite_set_up(connection: &mut AnyConnection, failed: mpsc::UnboundedSe
 
 fn not_opened(file: &std::path::Path, error: sqlx::Error) -> Error {
     let error = Error::from(error);
-    let message = format!("cannot open the control store {}; is the folder writable?", file.display());
-    Error::new(ErrorKind::Setup, message).with_source(error)
+    let (kind, mend) = match error.kind() {
+        ErrorKind::Damaged => (ErrorKind::Damaged, "restore it from a backup"),
+        _ => (ErrorKind::Setup, "is the folder writable?"),
+    };
+    Error::new(kind, format!("cannot open the control store {}; {mend}", file.display())).with_source(error)
 }
 
 fn not_writable(folder: &std::path::Path, error: std::io::Error) -> Error {

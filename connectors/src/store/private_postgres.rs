@@ -21,6 +21,12 @@ impl PrivatePostgres {
 
     /// The same with other server options.
     pub fn start_with(options: &str) -> Option<Self> {
+        let cluster = Self::made()?;
+        cluster.begin("data", options);
+        Some(cluster)
+    }
+
+    fn made() -> Option<Self> {
         let Some(programs) = programs() else {
             println!("skipped: PostgreSQL's server programs are not installed (Debian package postgresql)");
             return None;
@@ -32,10 +38,14 @@ impl PrivatePostgres {
         }
         let data = cluster.folder.path().join("data");
         cluster.run("initdb", &["-A", "trust", "-U", "admin", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8", "-D", &text(&data)]);
-        let socket = format!("-c listen_addresses= -c unix_socket_directories={} {options}", cluster.folder.path().display());
-        let log = text(&cluster.folder.path().join("log"));
-        cluster.run("pg_ctl", &["-D", &text(&data), "-w", "-t", "60", "-l", &log, "-o", &socket, "start"]);
         Some(cluster)
+    }
+
+    fn begin(&self, data: &str, settings: &str) {
+        let folder = self.folder.path();
+        let socket = format!("-c listen_addresses= -c unix_socket_directories={} {settings}", folder.display());
+        let (data, log) = (text(&folder.join(data)), text(&folder.join("log")));
+        self.run("pg_ctl", &["-D", &data, "-w", "-t", "60", "-l", &log, "-o", &socket, "start"]);
     }
 
     pub fn url(&self) -> String {
@@ -59,6 +69,74 @@ impl PrivatePostgres {
         };
         command.current_dir("/");
         command
+    }
+}
+
+/// What a point-in-time recovery takes: WAL files archived as they fill, a base backup, a moment.
+#[allow(dead_code, reason = "the drill recovers; the store's own tests do not")]
+impl PrivatePostgres {
+    /// As [`PrivatePostgres::start`], with every WAL file copied to an archive that never takes one twice.
+    pub fn start_archiving() -> Option<Self> {
+        let cluster = Self::made()?;
+        let archive = cluster.folder.path().join("archive");
+        cluster.make_folder(&archive);
+        let copy = format!("test ! -f {0}/%f && cp %p {0}/%f", archive.display());
+        cluster.begin("data", &format!("-c wal_level=replica -c archive_mode=on -c archive_command='{copy}'"));
+        Some(cluster)
+    }
+
+    /// `pg_basebackup` into the folder `base`, with no WAL: that comes from the archive.
+    pub fn base_backup(&self) {
+        let (socket, base) = (text(self.folder.path()), text(&self.folder.path().join("base")));
+        self.run("pg_basebackup", &["-h", &socket, "-U", "admin", "-D", &base, "-X", "none", "-c", "fast", "--no-sync"]);
+    }
+
+    /// The base backup, brought forward from the archive to this moment, as a server of its own.
+    pub fn recovered_to(&self, moment: &str) -> Self {
+        let made = tempfile::Builder::new().prefix("bonded-pg").tempdir().expect("a temporary folder");
+        let cluster = Self { folder: made, programs: self.programs.clone() };
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(cluster.folder.path()));
+        }
+        let data = cluster.folder.path().join("data");
+        run(Command::new("cp").arg("-a").arg(self.folder.path().join("base")).arg(&data));
+        let signal = data.join("recovery.signal");
+        std::fs::write(&signal, "").expect("written");
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(&signal));
+        }
+        let archive = self.folder.path().join("archive");
+        cluster.begin(
+            "data",
+            &format!(
+                "-c restore_command='cp {}/%f %p' -c recovery_target_time='{moment}' -c recovery_target_action=promote -c archive_mode=off",
+                archive.display()
+            ),
+        );
+        for _ in 0..600 {
+            if cluster.sql("SELECT pg_is_in_recovery()") == "f" {
+                return cluster;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("the recovery to {moment} does not end");
+    }
+
+    /// One statement, its answer as plain text.
+    pub fn sql(&self, statement: &str) -> String {
+        let socket = text(self.folder.path());
+        let mut command = self.command("psql");
+        let output =
+            command.args(["-h", &socket, "-U", "admin", "-d", "postgres", "-Atqc", statement]).output().expect("psql runs");
+        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn make_folder(&self, folder: &Path) {
+        std::fs::create_dir(folder).expect("made");
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(folder));
+        }
     }
 }
 

@@ -60,6 +60,7 @@ impl TenantStore {
         if let Some(alert) = sealing.alert {
             // A file that was in quarantine and stays there is counted once, however often it comes.
             alert.raise(sealing.at, first == 1).fetch_one(&mut *transaction).await?;
+            self.mark_alert(&mut transaction, alert.kind, alert.fingerprint).await?;
         }
         Self::append_audit_in(&mut transaction, sealing.at, sealing.event).await?;
         transaction.commit().await?;

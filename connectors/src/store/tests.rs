@@ -138,6 +138,26 @@ async fn conforms(place: Place) {
     sqlx::query("UPDATE audit SET sealed = 'forged' WHERE seq = 2").execute(&acme.pool).await.expect("forged");
     assert_eq!(acme.audit().await.expect_err("broken").kind(), ErrorKind::Damaged);
 
+    // Every row goes out and into another store, which takes nothing over what it holds.
+    let mut lines = Vec::new();
+    let rows = acme.save(&mut lines).await.expect("saved");
+    let other = store.open_tenant(&scope("zenith-copy")).await.expect("a half of its own");
+    assert_eq!(other.load(&mut lines.as_slice()).await.expect("loaded"), rows);
+    let mut again = Vec::new();
+    other.save(&mut again).await.expect("saved");
+    let sorted = |lines: &[u8]| {
+        let mut lines: Vec<String> = String::from_utf8_lossy(lines).lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&again), sorted(&lines));
+    assert_eq!(other.load(&mut lines.as_slice()).await.expect_err("not over it").kind(), ErrorKind::Refused);
+    assert_eq!(other.findings().await.expect("listed"), kept);
+    assert!(acme.integrity().await.expect("asked").is_empty());
+    let stray = "CREATE TABLE stray (a TEXT)";
+    sqlx::query(stray).execute(&other.pool).await.expect("made");
+    assert_eq!(other.integrity().await.expect("asked").is_empty(), matches!(store.place(), Place::Postgres(_)));
+
     // The other tenant's half holds nothing of it.
     let zenith = store.open_tenant(&scope("zenith")).await.expect("a half of its own");
     assert!(zenith.deliveries().await.expect("listed").is_empty());

@@ -4,6 +4,7 @@
 
 use bonded_schemas::TenantId;
 use chrono::{DateTime, Utc};
+use ring::hmac;
 use serde::{Deserialize, Serialize};
 
 use super::root::Root;
@@ -15,6 +16,7 @@ use crate::{
 
 const FORMAT: u32 = 1;
 const CHECK_AAD: &str = "bonded-keyring-check-v1";
+const SEAL_OF: &str = "bonded-keyring-seal-v1";
 const ROOT_AAD: &str = "bonded-keyring-root-v1";
 
 /// Unknown fields are refused: writing the file back would drop what a newer program put there.
@@ -26,6 +28,10 @@ pub(super) struct KeyringFile {
     /// 32 zero bytes under the root key: tells a wrong passphrase at open.
     check: Base64,
     pub(super) keys: Vec<KeyEntry>,
+    /// Of all the rest, under the root key: states and dates lie in the clear and are bound to nothing else.
+    /// Absent in a file that was last written before there were seals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seal: Option<Base64>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -73,7 +79,7 @@ impl From<Base64> for String {
 impl KeyringFile {
     pub(super) fn new(root: Root, root_key: &Key) -> Self {
         let check = cipher::seal(root_key, &check_aad(), &[0; cipher::KEY_BYTES]);
-        Self { format: FORMAT, root, check: Base64(check), keys: Vec::new() }
+        Self { format: FORMAT, root, check: Base64(check), keys: Vec::new(), seal: None }
     }
 
     pub(super) fn parse(text: &[u8]) -> Result<Self> {
@@ -83,8 +89,9 @@ impl KeyringFile {
         Ok(file)
     }
 
-    pub(super) fn to_json(&self) -> Vec<u8> {
-        let mut text = serde_json::to_vec_pretty(self).expect("the types hold nothing that JSON cannot");
+    pub(super) fn to_json(&self, root_key: &Key) -> Vec<u8> {
+        let sealed = Self { seal: Some(Base64(self.seal(root_key))), ..self.clone() };
+        let mut text = serde_json::to_vec_pretty(&sealed).expect("the types hold nothing that JSON cannot");
         text.push(b'\n');
         text
     }
@@ -112,6 +119,23 @@ impl KeyringFile {
     /// Whether this root key is the one that the file was written under.
     pub(super) fn is_opened_by(&self, root_key: &Key) -> bool {
         cipher::open(root_key, &check_aad(), &self.check.0).is_some_and(|plain| plain.as_slice() == [0; cipher::KEY_BYTES])
+    }
+
+    /// HMAC-SHA-256 over everything but itself.
+    fn seal(&self, root_key: &Key) -> Vec<u8> {
+        let bare = Self { seal: None, ..self.clone() };
+        let text = serde_json::to_vec(&bare).expect("the types hold nothing that JSON cannot");
+        let key = hmac::Key::new(hmac::HMAC_SHA256, root_key.as_ref());
+        hmac::sign(&key, &cipher::fields(&[SEAL_OF.as_bytes(), &text])).as_ref().to_vec()
+    }
+
+    pub(super) fn is_sealed(&self) -> bool {
+        self.seal.is_some()
+    }
+
+    /// Whether this text is the file as it was written, to the last byte; one without a seal passes.
+    pub(super) fn is_whole(&self, text: &[u8], root_key: &Key) -> bool {
+        self.seal.is_none() || self.to_json(root_key) == text
     }
 
     pub(super) fn entry(&self, key: &KeyId) -> Result<&KeyEntry> {
@@ -150,6 +174,25 @@ impl KeyEntry {
         let wrapped = cipher::seal(root_key, &self.root_aad(version), cipher::random_key().as_ref());
         self.versions.push(KeyVersion { version, created_at: now, wrapped: Base64(wrapped) });
         version
+    }
+
+    /// The same key under another root key.
+    pub(super) fn rewrapped(&self, from: &Key, to: &Key) -> Result<Self> {
+        let mut moved = self.clone();
+        for held in &mut moved.versions {
+            let plain = self.unwrap_version(held.version, from).ok_or_else(|| unknown(&self.key_id))??;
+            held.wrapped = Base64(cipher::seal(to, &self.root_aad(held.version), plain.as_ref()));
+        }
+        Ok(moved)
+    }
+
+    /// What is left of a destroyed key: its name and when, and nothing that opens.
+    pub(super) fn tombstone(&self) -> Self {
+        let mut left = self.clone();
+        left.state = KeyState::Deleted;
+        left.deletion_at = left.deletion_at.or(Some(left.created_at));
+        left.versions.iter_mut().for_each(|version| version.wrapped.0.clear());
+        left
     }
 
     pub(super) fn newest(&self) -> u32 {

@@ -71,9 +71,9 @@ impl Shared {
         let before = file.clone();
         let changed = change(&mut file, self);
         if changed.is_ok() {
-            folder::replace(&self.dir, folder::KEYRING, &file.to_json())?;
+            folder::replace(&self.dir, folder::KEYRING, &file.to_json(&self.root_key))?;
         } else if purged {
-            folder::replace(&self.dir, folder::KEYRING, &before.to_json())?;
+            folder::replace(&self.dir, folder::KEYRING, &before.to_json(&self.root_key))?;
         }
         changed
     }
@@ -137,6 +137,9 @@ impl Loaded {
         if !file.is_opened_by(root_key) {
             let message = "keyring does not open: the passphrase or root key is not the one it was made with";
             return Err(Error::new(ErrorKind::Refused, message));
+        }
+        if !file.is_whole(&contents.text, root_key) {
+            return Err(Error::new(ErrorKind::Damaged, "keyring.json is altered: restore it"));
         }
         Ok(Self { contents, file, unwrapped: HashMap::new() })
     }

@@ -21,6 +21,8 @@ use crate::{
     keys::{EncryptionContext, KeyId, KeyState, Keys},
 };
 
+mod escrow;
+
 fn noon() -> DateTime<Utc> {
     "2026-03-02T12:00:00Z".parse().unwrap()
 }

@@ -1,0 +1,112 @@
+//! Objects carried out of a lake and back, as they are stored: sealed, with their digests.
+//! Promise: a copy is as long and has the digest that it was written with, or it is an error; files are synced.
+//! Never: anything is written over.
+
+use std::{
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
+
+use futures::TryStreamExt;
+use object_store::{ObjectStore, ObjectStoreExt};
+use ring::digest::{Context, SHA256};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    seal::cipher,
+};
+
+/// The root URL that a lake had before it was restored elsewhere: table metadata names objects by it.
+pub const ROOT_FILE: &str = "root.url";
+const ROOT_BYTES_MAX: u64 = 4096;
+const READ_BYTES: usize = 1 << 20;
+
+/// One object as it was found.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Stored {
+    pub path: String,
+    pub size_bytes: u64,
+    /// Of the stored bytes.
+    pub sha256: String,
+}
+
+/// Reads an object to its end, and writes it under `to` when that is given. `None` when it is not there.
+///
+/// # Errors
+/// `Refused` when a file is there already; `Setup` when it cannot be written.
+pub async fn carry(from: &dyn ObjectStore, path: &str, to: Option<&Path>) -> Result<Option<Stored>> {
+    let mut bytes = match from.get(&object_store::path::Path::from(path)).await {
+        Ok(found) => found.into_stream(),
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let target = to.map(|to| to.join(path));
+    let mut file = match &target {
+        Some(target) => Some(create(target)?),
+        None => None,
+    };
+    let (mut digest, mut size_bytes) = (Context::new(&SHA256), 0_u64);
+    while let Some(chunk) = bytes.try_next().await? {
+        digest.update(&chunk);
+        size_bytes += chunk.len() as u64;
+        if let (Some(file), Some(target)) = (&mut file, &target) {
+            file.write_all(&chunk).map_err(|error| unwritable(target, error))?;
+        }
+    }
+    if let (Some(file), Some(target)) = (file, &target) {
+        file.sync_all().map_err(|error| unwritable(target, error))?;
+    }
+    Ok(Some(Stored { path: path.to_owned(), size_bytes, sha256: cipher::hex(digest.finish().as_ref()) }))
+}
+
+/// Length and SHA-256 of a local file.
+pub fn measure(path: &Path) -> Result<(u64, String)> {
+    let cannot =
+        |error: std::io::Error| Error::new(ErrorKind::Damaged, format!("`{}` cannot be read", path.display())).with_source(error);
+    let mut file = std::fs::File::open(path).map_err(cannot)?;
+    let (mut digest, mut size_bytes, mut buffer) = (Context::new(&SHA256), 0_u64, vec![0; READ_BYTES]);
+    loop {
+        match file.read(&mut buffer).map_err(cannot)? {
+            0 => return Ok((size_bytes, cipher::hex(digest.finish().as_ref()))),
+            read => {
+                digest.update(&buffer[..read]);
+                size_bytes += read as u64;
+            }
+        }
+    }
+}
+
+/// Lower-case hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    super::catalog::hex_sha256(bytes)
+}
+
+fn create(path: &Path) -> Result<std::fs::File> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| unwritable(path, error))?;
+    }
+    std::fs::File::create_new(path).map_err(|error| unwritable(path, error))
+}
+
+fn unwritable(path: &Path, error: std::io::Error) -> Error {
+    let kind = if error.kind() == std::io::ErrorKind::AlreadyExists { ErrorKind::Refused } else { ErrorKind::Setup };
+    Error::new(kind, format!("`{}` cannot be written", path.display())).with_source(error)
+}
+
+/// The root that the lake in this folder goes by, if it is not its place.
+pub(super) fn recorded_root(folder: &Path) -> Result<Option<String>> {
+    let path: PathBuf = folder.join(ROOT_FILE);
+    let cannot = |error: std::io::Error| Error::new(ErrorKind::Setup, format!("`{}`", path.display())).with_source(error);
+    match std::fs::File::open(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(cannot(error)),
+        Ok(file) => {
+            let mut text = String::new();
+            file.take(ROOT_BYTES_MAX).read_to_string(&mut text).map_err(cannot)?;
+            match text.strip_suffix('\n').filter(|url| url::Url::parse(url).is_ok_and(|parsed| parsed.as_str() == *url)) {
+                Some(url) => Ok(Some(url.to_owned())),
+                None => Err(Error::new(ErrorKind::Damaged, format!("`{}` is no root URL: restore it", path.display()))),
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The control store written out and read in again, as lines of JSON: one form for SQLite and PostgreSQL.
+//! Promise: what is written is one moment of the store; it goes into an empty store only, and whole or not at all.
+//! Never: sealed text is opened for it.
+
+use std::io::{BufRead, Write};
+
+use bonded_schemas::TenantScope;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::{AnyConnection, AnyPool, Row as _};
+
+use super::{
+    ControlStore, TenantStore,
+    dump::{Row, tables},
+};
+use crate::error::{Error, ErrorKind, Result};
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    table: String,
+    row: Row,
+}
+
+impl ControlStore {
+    /// The shared half; answers how many rows.
+    pub async fn save(&self, out: &mut (dyn Write + Send)) -> Result<u64> {
+        let mut saver = Saver { out, rows: 0 };
+        self.dump(&mut |table, row| saver.line(table, row)).await?;
+        Ok(saver.rows)
+    }
+
+    /// # Errors
+    /// `Refused` when rows are there already; `Damaged` when a line does not read.
+    pub async fn load(&self, lines: &mut (dyn BufRead + Send)) -> Result<u64> {
+        load(self.pool.inner(), lines).await
+    }
+
+    /// Opens the tenant's half where it may not yet be known to the shared one.
+    pub async fn make_tenant(&self, scope: &TenantScope) -> Result<TenantStore> {
+        self.open_tenant(scope).await
+    }
+}
+
+impl TenantStore {
+    /// As [`ControlStore::save`].
+    pub async fn save(&self, out: &mut (dyn Write + Send)) -> Result<u64> {
+        let mut saver = Saver { out, rows: 0 };
+        self.dump(&mut |table, row| saver.line(table, row)).await?;
+        Ok(saver.rows)
+    }
+
+    /// As [`ControlStore::load`].
+    pub async fn load(&self, lines: &mut (dyn BufRead + Send)) -> Result<u64> {
+        load(self.pool.inner(), lines).await
+    }
+}
+
+struct Saver<'a> {
+    out: &'a mut (dyn Write + Send),
+    rows: u64,
+}
+
+impl Saver<'_> {
+    fn line(&mut self, table: &str, row: Row) -> Result<()> {
+        let cannot =
+            |error: std::io::Error| Error::new(ErrorKind::Setup, "the control store cannot be written out").with_source(error);
+        let text = serde_json::to_string(&Line { table: table.to_owned(), row })
+            .map_err(|error| Error::new(ErrorKind::Internal, "a row cannot be written").with_source(error))?;
+        self.rows += 1;
+        writeln!(self.out, "{text}").map_err(cannot)
+    }
+}
+
+async fn load(pool: &AnyPool, lines: &mut (dyn BufRead + Send)) -> Result<u64> {
+    let mut transaction = pool.begin().await?;
+    for table in tables(&mut transaction).await? {
+        let row = sqlx::query(&format!("SELECT count(*) FROM \"{table}\"")).fetch_one(&mut *transaction).await?;
+        if row.try_get::<i64, _>(0)? > 0 {
+            let message = format!("the control store holds rows of {table} already; restore into an empty one");
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+    }
+    let mut rows = 0;
+    let mut text = String::new();
+    loop {
+        text.clear();
+        let damaged =
+            |what: &str| Error::new(ErrorKind::Damaged, format!("line {} of the control store's backup {what}", rows + 1));
+        if lines.read_line(&mut text).map_err(|error| damaged("cannot be read").with_source(error))? == 0 {
+            break;
+        }
+        let line: Line = serde_json::from_str(&text).map_err(|error| damaged("is not a row").with_source(error))?;
+        insert(&mut transaction, &line).await?;
+        rows += 1;
+    }
+    transaction.commit().await?;
+    Ok(rows)
+}
+
+async fn insert(connection: &mut AnyConnection, line: &Line) -> Result<()> {
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !is_name(&line.table) || !line.row.keys().all(|name| is_name(name)) {
+        return Err(Error::new(ErrorKind::Damaged, "the control store's backup names a table or column that none of ours is"));
+    }
+    let columns: Vec<String> = line.row.keys().map(|name| format!("\"{name}\"")).collect();
+    // A bound null has a type, which must not be guessed; a written one has none.
+    let mut bound = 0;
+    let places: Vec<String> = line
+        .row
+        .values()
+        .map(|value| match value {
+            Value::Null => "NULL".to_owned(),
+            _ => {
+                bound += 1;
+                format!("${bound}")
+            }
+        })
+        .collect();
+    let sql = format!("INSERT INTO \"{}\" ({}) VALUES ({})", line.table, columns.join(", "), places.join(", "));
+    let mut query = sqlx::query(&sql);
+    for value in line.row.values() {
+        query = match value {
+            Value::Null => query,
+            Value::Bool(value) => query.bind(*value),
+            Value::Number(value) => query.bind(value.as_i64().unwrap_or_default()),
+            Value::String(value) => query.bind(value.clone()),
+            Value::Object(_) | Value::Array(_) => {
+                return Err(Error::new(
+                    ErrorKind::Damaged,
+                    format!("a row of {} holds bytes, which no table of ours does", line.table),
+                ));
+            }
+        };
+    }
+    query.execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Marks: keyed digests of clear cells that change in place and that no sealed text repeats.
+//! Promise: a mark is written in the transaction that changes its row, so that a row and its mark always agree.
+//! Never: a mark tells what it was made of.
+
+use sqlx::{AnyConnection, Row};
+
+use super::{TenantStore, alerts::Alert, findings::FindingRow};
+use crate::{error::Result, seal::NameKey};
+
+/// `marks.what` of an alert; its name is `kind/report/fingerprint`.
+pub const OF_ALERT: &str = "alert";
+
+impl Alert {
+    /// Of all its cells, so that not one of them changes unseen.
+    pub fn mark(&self, names: &NameKey) -> String {
+        let text = format!(
+            "{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}",
+            self.kind,
+            self.report,
+            self.fingerprint,
+            self.state,
+            self.severity,
+            self.raised_at,
+            self.last_at,
+            self.deliveries,
+            self.sealed
+        );
+        names.keyed_digest("mark of an alert", text.as_bytes())
+    }
+
+    pub fn name(&self) -> String {
+        format!("{}/{}/{}", self.kind, self.report, self.fingerprint)
+    }
+}
+
+/// `marks.what` of a finding; its name is its id.
+pub const OF_FINDING: &str = "finding";
+
+impl FindingRow {
+    /// As [`Alert::mark`].
+    pub fn mark(&self, names: &NameKey) -> String {
+        let Self { id, state, severity, first_seen, last_seen, runs, sealed } = self;
+        let text = format!("{id}\n{state}\n{severity}\n{first_seen}\n{last_seen}\n{runs}\n{sealed}");
+        names.keyed_digest("mark of a finding", text.as_bytes())
+    }
+}
+
+impl TenantStore {
+    pub(super) async fn mark_finding(&self, transaction: &mut AnyConnection, row: &FindingRow) -> Result<()> {
+        let Some(names) = &self.names else { return Ok(()) };
+        put(transaction, OF_FINDING, &row.id, &row.mark(names)).await
+    }
+
+    /// Marks the alerts of this kind and fingerprint as they stand in the transaction.
+    pub(super) async fn mark_alert(&self, transaction: &mut AnyConnection, kind: &str, fingerprint: &str) -> Result<()> {
+        let Some(names) = &self.names else { return Ok(()) };
+        let rows = sqlx::query(
+            "SELECT kind, report, fingerprint, state, severity, raised_at, last_at, deliveries, sealed
+             FROM alerts WHERE kind = $1 AND fingerprint = $2",
+        )
+        .bind(kind)
+        .bind(fingerprint)
+        .fetch_all(&mut *transaction)
+        .await?;
+        for row in &rows {
+            let alert = Alert {
+                kind: row.try_get(0)?,
+                report: row.try_get(1)?,
+                fingerprint: row.try_get(2)?,
+                state: row.try_get(3)?,
+                severity: row.try_get(4)?,
+                raised_at: row.try_get(5)?,
+                last_at: row.try_get(6)?,
+                deliveries: row.try_get(7)?,
+                sealed: row.try_get(8)?,
+            };
+            put(transaction, OF_ALERT, &alert.name(), &alert.mark(names)).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn put(transaction: &mut AnyConnection, what: &str, name: &str, mark: &str) -> Result<()> {
+    sqlx::query("INSERT INTO marks VALUES ($1, $2, $3) ON CONFLICT (what, name) DO UPDATE SET mark = excluded.mark")
+        .bind(what)
+        .bind(name)
+        .bind(mark)
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
