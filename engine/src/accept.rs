@@ -6,6 +6,7 @@ use bonded_connectors::store::alerts::Alert;
 use bonded_schemas::{Column, ColumnType, DriftKind, Evidence, Mapping, Registry, Report, Required, edition};
 
 use crate::{
+    decided,
     error::{Error, ErrorKind, Result},
     ingest::{DriftAlert, QuarantineAlert, ensure_table, quarantine_text, replay},
     lakehouse::{Lakehouse, Tenant},
@@ -14,7 +15,7 @@ use crate::{
 mod backfill;
 
 /// What a person decided.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Decision {
     /// New columns and their types; all of the alert's, as text, when both lists are empty.
     pub columns: Vec<(String, ColumnType)>,
@@ -57,6 +58,17 @@ async fn find(tenant: &Tenant, fingerprint: &str) -> Result<(Alert, Matter)> {
 
 pub async fn accept(house: &Lakehouse, tenant: &Tenant, fingerprint: &str, decision: Decision) -> Result<Accepted> {
     let (alert, matter) = find(tenant, fingerprint).await?;
+    decided::keep(house, tenant, decided::Decided::accept(&alert, &decision)).await?;
+    apply(house, tenant, alert, matter, decision).await
+}
+
+/// The same decision once more, in a rebuild: it lies in the raw zone already.
+pub(crate) async fn accept_again(house: &Lakehouse, tenant: &Tenant, fingerprint: &str, decision: Decision) -> Result<Accepted> {
+    let (alert, matter) = find(tenant, fingerprint).await?;
+    apply(house, tenant, alert, matter, decision).await
+}
+
+async fn apply(house: &Lakehouse, tenant: &Tenant, alert: Alert, matter: Matter, decision: Decision) -> Result<Accepted> {
     let accepted = match matter {
         Matter::Drift(body) => accept_drift(tenant, &alert, &body, decision).await?,
         Matter::Quarantine(body) => accept_quarantine(house, tenant, &alert, &body, decision).await?,

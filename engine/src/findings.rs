@@ -11,6 +11,7 @@ use bonded_schemas::{Finding, Severity};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    decided,
     error::{Error, ErrorKind, Result},
     lakehouse::{Lakehouse, Tenant},
 };
@@ -253,11 +254,25 @@ pub async fn explain(house: &Lakehouse, tenant: &Tenant, id: &str, note: &str) -
         )));
     }
     let at = house.clock.now().to_rfc3339();
-    kept.notes.push(Note { at, by: tenant.scope.actor().to_owned(), text: note.trim().to_owned() });
+    let note = Note { at, by: tenant.scope.actor().to_owned(), text: note.trim().to_owned() };
+    decided::keep(house, tenant, decided::Decided::Explain { finding: kept.id.clone(), note: note.clone() }).await?;
+    kept.notes.push(note);
     kept.state = State::Explained;
     tenant.ledger.put_findings(&[sealed(tenant, &kept)?]).await?;
     tenant.audit(house.clock.as_ref(), "finding.explain", &kept.id, "explained").await?;
     Ok(kept)
+}
+
+/// The same explanation once more, in a rebuild. `false` when the finding is no longer found, or has the note already.
+pub(crate) async fn explain_again(tenant: &Tenant, id: &str, note: Note) -> Result<bool> {
+    let Some(mut kept) = kept(tenant).await?.into_iter().find(|kept| kept.id == id) else { return Ok(false) };
+    if kept.notes.contains(&note) || kept.state == State::Resolved {
+        return Ok(false);
+    }
+    kept.notes.push(note);
+    kept.state = State::Explained;
+    tenant.ledger.put_findings(&[sealed(tenant, &kept)?]).await?;
+    Ok(true)
 }
 
 /// Enough of an id for people.

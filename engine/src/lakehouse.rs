@@ -109,16 +109,32 @@ impl Lakehouse {
         if self.control.tenant(scope.tenant()).await?.is_some() {
             return Ok(false);
         }
-        let key = self.keys.create_key(scope.tenant()).await?;
-        let secret = TenantSecret::generate();
-        let wrapped = secret.wrap(scope, self.keys.as_ref(), &key).await?;
-        let record = TenantRecord {
-            tenant: scope.tenant().clone(),
-            key_id: key.to_string(),
-            wrapped_secret: STANDARD.encode(wrapped),
-            created_at: self.clock.now().to_rfc3339(),
-        };
+        if self.raw.tenant_record(scope).await?.is_none() {
+            let key = self.keys.create_key(scope.tenant()).await?;
+            let secret = TenantSecret::generate();
+            let wrapped = secret.wrap(scope, self.keys.as_ref(), &key).await?;
+            let record = TenantRecord {
+                tenant: scope.tenant().clone(),
+                key_id: key.to_string(),
+                wrapped_secret: STANDARD.encode(wrapped),
+                created_at: self.clock.now().to_rfc3339(),
+            };
+            self.raw.put_tenant_record(scope, &secret.derive().0, &record).await?;
+        }
+        self.adopt_tenant(scope).await
+    }
+
+    /// Takes a tenant up as its record in the raw zone tells of it, which stays there when the control store is lost.
+    pub(crate) async fn adopt_tenant(&self, scope: &TenantScope) -> Result<bool> {
+        let record = self.raw.tenant_record(scope).await?.ok_or_else(|| {
+            let tenant = scope.tenant();
+            Error::new(ErrorKind::Damaged, format!("the raw zone has no record of tenant {tenant}; restore it from a backup"))
+        })?;
         Ok(self.control.add_tenant(&record).await?)
+    }
+
+    pub fn control(&self) -> &ControlStore {
+        &self.control
     }
 
     pub async fn tenants(&self) -> Result<Vec<TenantRecord>> {
@@ -145,7 +161,7 @@ impl Lakehouse {
         })?;
         let secret = TenantSecret::unwrap(scope, self.keys.as_ref(), &key, &wrapped).await?;
         let (names, documents) = secret.derive();
-        let ledger = self.control.open_tenant(scope).await?;
+        let ledger = self.control.open_tenant(scope).await?.marking(&names);
         let tables = self.lake.tables(scope, &ledger, &key);
         Ok(Tenant { scope: scope.clone(), key, ledger, tables, names, documents })
     }
@@ -245,14 +261,14 @@ pub struct AuditEvent {
     pub result: String,
 }
 
-fn root_source(settings: &Settings) -> Result<RootSource> {
+pub(crate) fn root_source(settings: &Settings) -> Result<RootSource> {
     Ok(match &settings.keys.passphrase {
         Some(reference) => RootSource::Passphrase(secret(reference)?.into()),
         None => RootSource::KeyFile,
     })
 }
 
-fn place(settings: &Settings) -> Result<Place> {
+pub(crate) fn place(settings: &Settings) -> Result<Place> {
     Ok(match &settings.store.postgres {
         Some(reference) => Place::Postgres(secret(reference)?),
         None => Place::Sqlite(lake_folder(&settings.lake)?),

@@ -8,15 +8,18 @@ pub mod attest;
 pub mod checks;
 pub mod claims;
 pub mod console;
+pub mod decided;
 pub mod demo;
 pub mod error;
 pub mod findings;
 pub mod ingest;
 pub mod lakehouse;
+pub mod rebuild;
 pub mod rules;
 pub mod score;
 pub mod serve;
 pub mod settings;
 pub mod shred;
+pub mod verify;
 
 pub use error::{Error, ErrorKind, Result};

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 mod asking;
+mod keeping;
 mod serving;
 mod taking;
 
 pub use asking::*;
+pub use keeping::*;
 pub use serving::*;
 pub use taking::*;
 
@@ -159,6 +161,16 @@ pub enum Command {
     /// Who did what, when, and what was refused: a tenant's trail, or the lake's own without one
     #[command(after_help = "Examples:\n  bonded audit --tenant acme-imports\n  bonded audit")]
     Audit(Which),
+    /// Open everything that the lake holds and name what is damaged; exit code 6 if anything is
+    #[command(
+        after_help = "Examples:\n  bonded verify\n  bonded verify --tenant acme-imports --quick\n  bonded --json verify\n\nDamage is named with what follows from it and what mends it. Litter (objects that nothing refers to) and unfinished\ndeliveries are told, and are no damage."
+    )]
+    Verify(Verify),
+    /// Make catalog, ledger and tables again from the raw zone and the keys alone
+    #[command(
+        after_help = "Examples:\n  bonded rebuild --to /srv/customs-new\n  bonded rebuild                 (after the control store was lost)\n  bonded rebuild --tenant acme-imports --replace\n\nDeliveries keep their ids, times and places. The audit trail is not in the raw zone: it comes from a backup."
+    )]
+    Rebuild(Rebuild),
     /// The tenants' keys
     Key {
         #[command(subcommand)]

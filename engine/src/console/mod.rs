@@ -31,6 +31,7 @@ mod output;
 mod progress;
 mod query;
 mod queue;
+mod rebuild;
 mod reconcile;
 mod report;
 mod rules;
@@ -38,6 +39,7 @@ mod score;
 mod serve;
 mod setup;
 mod shred;
+mod verify;
 
 use args::{Args, Command};
 use output::Output;
@@ -122,6 +124,8 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
         Command::Checks(checks) => checks::checks(&settings, &checks, output),
         Command::Report(report) if report.name.is_none() => report::list(&settings, output),
         Command::Init => setup::init(settings, doors(), output).await,
+        Command::Rebuild(what) => rebuild::rebuild(settings, doors(), &what, output).await,
+        Command::Verify(which) => verify::verify(settings, doors(), &which, output).await,
         Command::Demo(demo) => demo::demo(settings, doors(), &demo, output).await,
         Command::Tenant { action } if action.needs_no_lake() => shred::without_lake(&action, output),
         command => {
@@ -150,9 +154,12 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
                 Command::Attest(tenant) => attest::attest(&house, &tenant, output).await,
                 Command::Audit(which) => audit::audit(&house, &which, output).await,
                 Command::Score(score) => score::score(&house, &score, output).await,
-                Command::Init | Command::Demo(_) | Command::Checks(_) | Command::Completions { .. } => {
-                    Err(Error::new(ErrorKind::Internal, "this command was already handled"))
-                }
+                Command::Init
+                | Command::Verify(_)
+                | Command::Rebuild(_)
+                | Command::Demo(_)
+                | Command::Checks(_)
+                | Command::Completions { .. } => Err(Error::new(ErrorKind::Internal, "this command was already handled")),
             };
             asked.keep(&house, &answer).await;
             answer

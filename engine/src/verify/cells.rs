@@ -1,0 +1,164 @@
+//! What the control store holds beside ledger and catalog: alerts, mappings, findings, scores, the audit trail.
+//! Promise: each sealed text opens for the row it lies in, and each clear cell is bound to a sealed text, a mark or the chain.
+
+use std::collections::HashMap;
+
+use bonded_connectors::{
+    Flaw,
+    store::{
+        alerts::Alert,
+        audit::link,
+        dump::Row,
+        findings::FindingRow,
+        marks::{OF_ALERT, OF_FINDING},
+    },
+};
+use serde_json::Value;
+
+use super::{
+    Mend, Run, Verified,
+    store::{number, text},
+};
+
+pub(super) fn check(run: &Run<'_>, verified: &mut Verified) {
+    let cell = |row: &Row, column: &str| text(row, column).unwrap_or_default().to_owned();
+    let mut marks: Marks =
+        run.store.rows("marks").iter().map(|row| ((cell(row, "what"), cell(row, "name")), cell(row, "mark"))).collect();
+    let mut told: Told = Vec::new();
+    alerts(run, &mut marks, &mut told);
+    findings(run, &mut marks, &mut told);
+    for ((what, name), _) in marks {
+        told.push((
+            Flaw::new("control store: marks", "belongs to no row").at(format!("{what} {name}")),
+            "a row it belonged to may be gone",
+        ));
+    }
+    scores(run, &mut told);
+    mappings(run, &mut told);
+    audit(run, &mut told);
+    for (flaw, follows) in told {
+        // Alerts, scores and findings come back with a rebuild and a run; what people said of them lies in the raw zone.
+        let mend = if flaw.object.ends_with("audit") { Mend::Restore } else { Mend::Rebuild };
+        verified.tell(Some(run.tenant), flaw, follows, mend);
+    }
+}
+
+type Told = Vec<(Flaw, &'static str)>;
+type Marks = HashMap<(String, String), String>;
+
+fn opens(run: &Run<'_>, what: &str, name: &str, sealed: &str) -> std::result::Result<Value, String> {
+    run.tenant.unseal(what, name, sealed).map_err(|error| error.to_string())
+}
+
+fn alerts(run: &Run<'_>, marks: &mut Marks, told: &mut Told) {
+    let follows = "the alert is not to be trusted";
+    for row in run.store.rows("alerts") {
+        let flaw = |what: String| Flaw::new("control store: alerts", what).at(text(row, "fingerprint").unwrap_or("?"));
+        let Some(alert) = alert(row) else {
+            told.push((flaw("has a cell that does not read".into()), follows));
+            continue;
+        };
+        if let Err(what) = opens(run, &alert.kind, &alert.fingerprint, &alert.sealed) {
+            told.push((flaw(what), follows));
+        }
+        let mark = marks.remove(&(OF_ALERT.to_owned(), alert.name())).unwrap_or_default();
+        if mark != alert.mark(&run.tenant.names) {
+            told.push((flaw("is not what was marked".into()), follows));
+        }
+    }
+}
+
+fn alert(row: &Row) -> Option<Alert> {
+    let cell = |column: &str| text(row, column).map(str::to_owned);
+    Some(Alert {
+        kind: cell("kind")?,
+        report: cell("report")?,
+        fingerprint: cell("fingerprint")?,
+        state: cell("state")?,
+        severity: cell("severity")?,
+        raised_at: cell("raised_at")?,
+        last_at: cell("last_at")?,
+        deliveries: number(row, "deliveries")?,
+        sealed: cell("sealed")?,
+    })
+}
+
+fn findings(run: &Run<'_>, marks: &mut Marks, told: &mut Told) {
+    let follows = "the finding is not to be trusted";
+    for row in run.store.rows("findings") {
+        let flaw = |what: String| Flaw::new("control store: findings", what).at(text(row, "id").unwrap_or("?"));
+        let Some(finding) = finding(row) else {
+            told.push((flaw("has a cell that does not read".into()), follows));
+            continue;
+        };
+        if let Err(what) = opens(run, "finding", &finding.id, &finding.sealed) {
+            told.push((flaw(what), follows));
+        }
+        let mark = marks.remove(&(OF_FINDING.to_owned(), finding.id.clone())).unwrap_or_default();
+        if mark != finding.mark(&run.tenant.names) {
+            told.push((flaw("is not what was marked".into()), follows));
+        }
+    }
+}
+
+fn finding(row: &Row) -> Option<FindingRow> {
+    let cell = |column: &str| text(row, column).map(str::to_owned);
+    Some(FindingRow {
+        id: cell("id")?,
+        state: cell("state")?,
+        severity: cell("severity")?,
+        first_seen: cell("first_seen")?,
+        last_seen: cell("last_seen")?,
+        runs: number(row, "runs")?,
+        sealed: cell("sealed")?,
+    })
+}
+
+fn scores(run: &Run<'_>, told: &mut Told) {
+    for row in run.store.rows("scores") {
+        let id = text(row, "delivery_id").unwrap_or_default();
+        let opened = opens(run, "score", id, text(row, "sealed").unwrap_or_default());
+        let what = match opened {
+            Ok(score) if score["delivery_id"] == id && score["scored_at"].as_str() == text(row, "scored_at") => continue,
+            Ok(_) => "is not what was sealed".to_owned(),
+            Err(what) => what,
+        };
+        told.push((Flaw::new("control store: scores", what).at(id), "the score is not to be trusted"));
+    }
+}
+
+fn mappings(run: &Run<'_>, told: &mut Told) {
+    for row in run.store.rows("mappings") {
+        let report = text(row, "report").unwrap_or_default();
+        if let Err(what) = opens(run, "mapping", report, text(row, "sealed").unwrap_or_default()) {
+            told.push((
+                Flaw::new("control store: mappings", what).at(report),
+                "files of this report cannot be bound as accepted",
+            ));
+        }
+    }
+}
+
+fn audit(run: &Run<'_>, told: &mut Told) {
+    let follows = "the trail is not proof from here on";
+    let mut rows: Vec<&Row> = run.store.rows("audit").iter().collect();
+    rows.sort_by_key(|row| number(row, "seq"));
+    let mut before = String::new();
+    for (row, expected) in rows.into_iter().zip(1..) {
+        let flaw = |what: &str| Flaw::new("control store: audit", what).at(format!("event {expected}"));
+        let (Some(seq), Some(at), Some(sealed), Some(hash)) =
+            (number(row, "seq"), text(row, "at"), text(row, "sealed"), text(row, "hash"))
+        else {
+            told.push((flaw("has a cell that does not read"), follows));
+            return;
+        };
+        if seq != expected || hash != link(&before, seq, at, sealed) {
+            told.push((flaw("breaks the chain"), follows));
+            return;
+        }
+        if let Err(what) = opens(run, "audit", "event", sealed) {
+            told.push((flaw(&what), follows));
+        }
+        before = hash.to_owned();
+    }
+}
