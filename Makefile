@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 DEMO_LAKE ?= ./demo-lake
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-interop chaos bench lint setup
+.PHONY: help demo test test-interop chaos bench drill lint setup
 
 help:
 	@echo "make demo          build the release binary and show the main job on a lake in ./demo-lake"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-interop  Java Iceberg reads a demo lake (needs Java 17 and Maven; says so without)"
 	@echo "make chaos         faults at every door in random histories, kills, full disks, power cuts (an hour; CHAOS_SEED replays)"
 	@echo "make bench         ingest speed beside Polars, and the price of encryption"
+	@echo "make drill         backup, disaster, restore, and proof that every view is as it was"
 	@echo "make lint          rustfmt and clippy, warnings are errors"
 
 demo: setup
@@ -36,6 +37,10 @@ chaos: setup
 
 bench: setup
 	cargo bench --workspace --locked --bench ingest
+
+# SQLite and PostgreSQL; it says what was compared and how long each step took.
+drill: setup
+	cargo test --workspace --locked --test it -- drill_ --nocapture --test-threads 1
 
 lint:
 	@if cargo fmt --version >/dev/null 2>&1; then \

@@ -35,6 +35,8 @@ pub struct Lakehouse {
     pub lake: Lake,
     pub raw: RawZone,
     pub(crate) control: ControlStore,
+    /// The keys' own keeper, for what only the embedded one can do: be backed up.
+    pub(crate) keyring: Option<Keyring>,
     identity: tokio::sync::OnceCell<Identity>,
 }
 
@@ -88,9 +90,12 @@ impl Lakehouse {
         if let Some(probe) = doors.probe {
             control = control.watched_by(probe);
         }
-        let keys: Arc<dyn Keys> = match doors.keys {
-            Some(keys) => keys,
-            None => Arc::new(Keyring::open(&settings.keys_dir()?, root_source(&settings)?, doors.clock.clone())?),
+        let (keys, keyring): (Arc<dyn Keys>, _) = match doors.keys {
+            Some(keys) => (keys, None),
+            None => {
+                let keyring = Keyring::open(&settings.keys_dir()?, root_source(&settings)?, doors.clock.clone())?;
+                (Arc::new(keyring.clone()), Some(keyring))
+            }
         };
         let (store, root) = match doors.store {
             Some(opened) => opened,
@@ -98,7 +103,8 @@ impl Lakehouse {
         };
         let lake = Lake::new(store.clone(), &root, keys.clone(), doors.clock.clone());
         let raw = RawZone::new(store, keys.clone());
-        Ok(Self { settings, clock: doors.clock, keys, lake, raw, control, identity: tokio::sync::OnceCell::new() })
+        let identity = tokio::sync::OnceCell::new();
+        Ok(Self { settings, clock: doors.clock, keys, keyring, lake, raw, control, identity })
     }
 
     /// A tenant with a key of its own. `false` when it is there already.

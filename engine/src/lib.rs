@@ -5,6 +5,7 @@
 pub mod accept;
 pub mod answers;
 pub mod attest;
+pub mod backup;
 pub mod checks;
 pub mod claims;
 pub mod console;

@@ -23,6 +23,7 @@ pub struct Settings {
     pub query: QuerySettings,
     pub attest: AttestSettings,
     pub serve: ServeSettings,
+    pub backup: BackupSettings,
     pub display: DisplaySettings,
 }
 
@@ -72,6 +73,13 @@ pub struct UnpackSettings {
     pub memory_bytes_max: usize,
 }
 
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackupSettings {
+    /// Where the passphrase of key backups is read from (`env:NAME` or `file:PATH`); it is not the keyring's own.
+    pub keys_passphrase: Option<String>,
+}
+
 /// What may be seen on a screen.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -110,6 +118,7 @@ impl Default for Settings {
             query: QuerySettings::default(),
             attest: AttestSettings::default(),
             serve: ServeSettings::default(),
+            backup: BackupSettings::default(),
             display: DisplaySettings::default(),
         }
     }
@@ -191,6 +200,7 @@ impl Settings {
             keys: KeySettings { dir: Some(PathBuf::new()), passphrase: Some(String::new()) },
             store: StoreSettings { postgres: Some(String::new()) },
             serve: ServeSettings { inbox: Some(PathBuf::new()), ..ServeSettings::default() },
+            backup: BackupSettings { keys_passphrase: Some(String::new()) },
             query: QuerySettings { checks_dir: Some(PathBuf::new()), ..QuerySettings::default() },
             ..Self::default()
         }

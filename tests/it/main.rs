@@ -15,6 +15,7 @@ mod damage;
 mod deadlines;
 mod dialects;
 mod drift;
+mod drill;
 mod faults;
 mod findings;
 mod fuzz_entry;

@@ -171,6 +171,16 @@ pub enum Command {
         after_help = "Examples:\n  bonded rebuild --to /srv/customs-new\n  bonded rebuild                 (after the control store was lost)\n  bonded rebuild --tenant acme-imports --replace\n\nDeliveries keep their ids, times and places. The audit trail is not in the raw zone: it comes from a backup."
     )]
     Rebuild(Rebuild),
+    /// Keep control store, catalog and lake apart, online; keys go elsewhere
+    #[command(
+        after_help = "Examples:\n  bonded backup --to /backups/2026-04-01\n  bonded backup --to /backups/2026-04-01 --copy --keys-to /vault/customs-keys\n\nNo key is in a backup, so what is destroyed with its key stays destroyed in every backup. The key folder holds one file\na key under the passphrase that the setting backup.keys_passphrase names; a destroyed key's file becomes a tombstone."
+    )]
+    Backup(Backup),
+    /// Make a lake of a backup; every digest is checked before it can be opened
+    #[command(
+        after_help = "Examples:\n  bonded restore --from /backups/2026-04-01 --to /srv/customs-new --keys-from /vault/customs-keys\n  bonded restore --from /backups/2026-01-01 --newer /backups/2026-04-01"
+    )]
+    Restore(Restore),
     /// The tenants' keys
     Key {
         #[command(subcommand)]

@@ -17,6 +17,7 @@ use crate::{
 mod args;
 mod attest;
 mod audit;
+mod backup;
 mod cape;
 mod checks;
 mod deadlines;
@@ -125,6 +126,7 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
         Command::Report(report) if report.name.is_none() => report::list(&settings, output),
         Command::Init => setup::init(settings, doors(), output).await,
         Command::Rebuild(what) => rebuild::rebuild(settings, doors(), &what, output).await,
+        Command::Restore(what) => backup::restore(settings, doors(), &what, output).await,
         Command::Verify(which) => verify::verify(settings, doors(), &which, output).await,
         Command::Demo(demo) => demo::demo(settings, doors(), &demo, output).await,
         Command::Tenant { action } if action.needs_no_lake() => shred::without_lake(&action, output),
@@ -153,9 +155,11 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
                 Command::Finding { action } => finding::finding(&house, &action, output).await,
                 Command::Attest(tenant) => attest::attest(&house, &tenant, output).await,
                 Command::Audit(which) => audit::audit(&house, &which, output).await,
+                Command::Backup(what) => backup::backup(&house, &what, output).await,
                 Command::Score(score) => score::score(&house, &score, output).await,
                 Command::Init
                 | Command::Verify(_)
+                | Command::Restore(_)
                 | Command::Rebuild(_)
                 | Command::Demo(_)
                 | Command::Checks(_)

@@ -1,5 +1,7 @@
 //! The words of what keeps a lake whole: verify, rebuild, backup, restore.
 
+use std::path::PathBuf;
+
 use bonded_schemas::TenantId;
 use clap::Args as ClapArgs;
 
@@ -24,4 +26,33 @@ pub struct Rebuild {
     /// In place: move the ledger and the tables that are there aside first; nothing is deleted
     #[arg(long, conflicts_with = "to")]
     pub replace: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Backup {
+    /// A new or empty folder
+    #[arg(long, value_name = "FOLDER")]
+    pub to: PathBuf,
+    /// Copy the lake's objects, too, instead of only telling their digests
+    #[arg(long)]
+    pub copy: bool,
+    /// Back up the keys into this folder, under backup.keys_passphrase; always the same folder
+    #[arg(long, value_name = "FOLDER")]
+    pub keys_to: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Restore {
+    /// Folder of the backup
+    #[arg(long, value_name = "FOLDER")]
+    pub from: PathBuf,
+    /// Folder of the new lake [default: the one that --lake names]
+    #[arg(long, value_name = "FOLDER")]
+    pub to: Option<String>,
+    /// Make the keyring of this key backup; more than one may be named
+    #[arg(long, value_name = "FOLDER")]
+    pub keys_from: Vec<PathBuf>,
+    /// A later backup: keys that it tells as destroyed are not restored
+    #[arg(long, value_name = "FOLDER")]
+    pub newer: Vec<PathBuf>,
 }

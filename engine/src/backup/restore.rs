@@ -1,0 +1,234 @@
+//! Restore: objects copied or found again by their digests, then the control store; then it is a lake.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bonded_connectors::{
+    clock::Clock,
+    keys::keyring::{Escrowed, Keyring, RootSource},
+    lake::{
+        copy::{ROOT_FILE, Stored, carry, measure},
+        lake_folder, open_store,
+    },
+    store::{ControlStore, Place},
+};
+use bonded_schemas::{TenantId, TenantScope};
+use serde::Serialize;
+
+use super::{CONTROL, FORMAT, LAKE, MANIFEST, Manifest, OBJECTS, SHARED};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    lakehouse::{place, root_source},
+    settings::{Settings, secret},
+};
+
+/// What is to be restored; where to is in the settings.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub from: PathBuf,
+    /// Folders of key backups; none when the keyring is there.
+    pub keys_from: Vec<PathBuf>,
+    /// Other backups: what they tell of destroyed keys counts, too.
+    pub newer: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    pub lake: String,
+    pub taken_at: String,
+    pub tenants: Vec<TenantId>,
+    pub objects: u64,
+    pub bytes: u64,
+    pub rows: u64,
+    pub keys: usize,
+    /// Keys that were destroyed since, or before, and stay so.
+    pub destroyed_keys: Vec<String>,
+}
+
+/// A backup's manifest, as it was written.
+pub fn read(from: &Path) -> Result<Manifest> {
+    let path = from.join(MANIFEST);
+    let text = std::fs::read(&path).map_err(|error| {
+        Error::input(format!("no backup in {}: it has no {MANIFEST}, which is written last", from.display())).with_source(error)
+    })?;
+    let damaged = |what: &str| Error::new(ErrorKind::Damaged, format!("{} {what}", path.display()));
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| damaged("is not a backup's").with_source(error))?;
+    if manifest.format != FORMAT {
+        return Err(damaged("is of a form that this program does not read"));
+    }
+    if manifest.digest()? != manifest.sha256 {
+        return Err(damaged("is altered: take another backup"));
+    }
+    for part in &manifest.files {
+        if measure(&from.join(&part.path))? != (part.size_bytes, part.sha256.clone()) {
+            return Err(Error::new(ErrorKind::Damaged, format!("{} of the backup is altered: take another one", part.path)));
+        }
+    }
+    Ok(manifest)
+}
+
+/// Makes the lake that the settings name out of a backup.
+///
+/// # Errors
+/// `Refused` when a lake is there; `Damaged` when anything is not as it was backed up, and then there is no lake.
+pub async fn restore(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    asked: &Asked,
+    scope: &(dyn Fn(TenantId) -> TenantScope + Send + Sync),
+) -> Result<Restored> {
+    let manifest = read(&asked.from)?;
+    let mut destroyed = manifest.destroyed_keys.clone();
+    for newer in &asked.newer {
+        destroyed.extend(read(newer)?.destroyed_keys);
+    }
+    let folder = lake_folder(&settings.lake)?;
+    if is_there(&folder) {
+        let message = format!("{} is not empty; restore into a new folder (--to)", folder.display());
+        // By reference, the objects may be where they were, with no control store beside them.
+        let in_place =
+            !manifest.copied && !folder.join("control.sqlite").exists() && open_store(&settings.lake)?.1 == manifest.root;
+        if !in_place {
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+        compare(asked, &manifest, &settings.lake).await?;
+        let keys = keys(settings, clock, asked, &destroyed)?;
+        let rows = rows(asked, &manifest, place(settings)?, scope).await?;
+        return Ok(told(settings, &manifest, rows, &keys));
+    }
+    let beside = sibling(&folder)?;
+    let cannot = |error| Error::setup(format!("cannot write {}", beside.display())).with_source(error);
+    if beside.exists() {
+        // Left by a restore that was cut short; no lake is ever opened there.
+        std::fs::remove_dir_all(&beside).map_err(cannot)?;
+    }
+    std::fs::create_dir_all(&beside).map_err(cannot)?;
+    copy(asked, &manifest, &beside).await?;
+    std::fs::write(beside.join(ROOT_FILE), format!("{}\n", manifest.root)).map_err(cannot)?;
+    let keys = keys(settings, clock, asked, &destroyed)?;
+    let rows = match place(settings)? {
+        Place::Sqlite(_) => rows(asked, &manifest, Place::Sqlite(beside.clone()), scope).await?,
+        other => rows(asked, &manifest, other, scope).await?,
+    };
+    if folder.exists() {
+        std::fs::remove_dir(&folder).map_err(cannot)?;
+    }
+    std::fs::rename(&beside, &folder).map_err(cannot)?;
+    Ok(told(settings, &manifest, rows, &keys))
+}
+
+fn is_there(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+fn sibling(folder: &Path) -> Result<PathBuf> {
+    let name = folder.file_name().ok_or_else(|| Error::setup(format!("lake `{}` has no name", folder.display())))?;
+    let mut name = name.to_os_string();
+    name.push(".restoring");
+    Ok(folder.with_file_name(name))
+}
+
+fn told(settings: &Settings, manifest: &Manifest, rows: u64, keys: &Escrowed) -> Restored {
+    Restored {
+        lake: settings.lake.clone(),
+        taken_at: manifest.taken_at.clone(),
+        tenants: manifest.tenants.clone(),
+        objects: manifest.objects,
+        bytes: manifest.object_bytes,
+        rows,
+        keys: keys.keys,
+        destroyed_keys: keys.destroyed.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn listed(from: &Path) -> Result<impl Iterator<Item = Result<Stored>>> {
+    let path = from.join(OBJECTS);
+    let cannot =
+        move |error| Error::new(ErrorKind::Damaged, format!("{OBJECTS} of the backup cannot be read")).with_source(error);
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    Ok(BufReader::new(file).lines().map(move |line| Ok(serde_json::from_str(&line.map_err(cannot)?)?)))
+}
+
+async fn copy(asked: &Asked, manifest: &Manifest, to: &Path) -> Result<()> {
+    let source = if manifest.copied { asked.from.join(LAKE).display().to_string() } else { manifest.root.clone() };
+    let (store, _) = open_store(&source)?;
+    for stored in listed(&asked.from)? {
+        let stored = stored?;
+        // No path of a backup leads out of the new lake.
+        if stored.path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(Error::new(ErrorKind::Damaged, format!("`{}` is no path of a lake", stored.path.escape_default())));
+        }
+        same(&stored, carry(store.as_ref(), &stored.path, Some(to)).await?)?;
+    }
+    Ok(())
+}
+
+async fn compare(asked: &Asked, manifest: &Manifest, lake: &str) -> Result<()> {
+    debug_assert!(!manifest.copied);
+    let (store, _) = open_store(lake)?;
+    for stored in listed(&asked.from)? {
+        let stored = stored?;
+        same(&stored, carry(store.as_ref(), &stored.path, None).await?)?;
+    }
+    Ok(())
+}
+
+fn same(expected: &Stored, found: Option<Stored>) -> Result<()> {
+    let what = match found {
+        None => "is missing",
+        Some(found) if found == *expected => return Ok(()),
+        Some(_) => "is not what was backed up",
+    };
+    Err(Error::new(ErrorKind::Damaged, format!("{} {what}; nothing was restored", expected.path)))
+}
+
+fn keys(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    asked: &Asked,
+    destroyed: &[bonded_connectors::keys::KeyId],
+) -> Result<Escrowed> {
+    if asked.keys_from.is_empty() {
+        return Ok(Escrowed::default());
+    }
+    let passphrase = passphrase(settings)?;
+    let dirs: Vec<&Path> = asked.keys_from.iter().map(PathBuf::as_path).collect();
+    Ok(Keyring::restore(&dirs, &passphrase, destroyed, &settings.keys_dir()?, root_source(settings)?, clock)?)
+}
+
+/// What keys are backed up under; named in the settings, like every secret.
+pub(crate) fn passphrase(settings: &Settings) -> Result<RootSource> {
+    match &settings.backup.keys_passphrase {
+        Some(reference) => Ok(RootSource::Passphrase(secret(reference)?.into())),
+        None => Err(Error::setup(
+            "keys are backed up under a passphrase of their own: set backup.keys_passphrase to env:NAME or file:PATH",
+        )),
+    }
+}
+
+async fn rows(
+    asked: &Asked,
+    manifest: &Manifest,
+    place: Place,
+    scope: &(dyn Fn(TenantId) -> TenantScope + Send + Sync),
+) -> Result<u64> {
+    let open = |name: &str| -> Result<BufReader<std::fs::File>> {
+        let path = asked.from.join(CONTROL).join(name);
+        let file = std::fs::File::open(&path);
+        Ok(BufReader::new(file.map_err(|error| Error::input(format!("cannot read {}", path.display())).with_source(error))?))
+    };
+    let control = ControlStore::create(place).await?;
+    let mut rows = 0;
+    for tenant in &manifest.tenants {
+        let store = control.make_tenant(&scope(tenant.clone())).await?;
+        rows += store.load(&mut open(&format!("{tenant}.jsonl"))?).await?;
+        store.close().await;
+    }
+    // Last: who is not in this list has no lake.
+    rows += control.load(&mut open(SHARED)?).await?;
+    control.close().await;
+    Ok(rows)
+}

@@ -1,0 +1,93 @@
+//! `backup` and `restore`: what is kept apart from the lake, and a lake made of it.
+
+use std::path::PathBuf;
+
+use super::{args, output::Output, progress::spinning, scope, which};
+use crate::{
+    backup::{Asked, Manifest, Restored, backup as take, passphrase, restore as put_back},
+    error::{ErrorKind, Result},
+    lakehouse::{Doors, Lakehouse},
+    settings::Settings,
+    verify::{Depth, verify},
+};
+
+pub async fn backup(house: &Lakehouse, args: &args::Backup, output: &Output) -> Result<u8> {
+    let scopes: Vec<_> = which(house, None).await?.into_iter().map(scope).collect();
+    // Asked for first: a backup whose keys then fail for want of a passphrase would look whole.
+    let source = args.keys_to.as_ref().map(|_| passphrase(&house.settings)).transpose()?;
+    let manifest = spinning("backing up", take(house, &scopes, &args.to, args.copy)).await?;
+    let keys = match (&args.keys_to, source) {
+        (Some(dir), Some(source)) => Some(house.keyring.export(dir, &source)?),
+        _ => None,
+    };
+    let body = serde_json::json!({ "backup": manifest, "keys": keys.as_ref().map(|keys| keys.keys) });
+    output.object(&body, || text(&manifest, &args.to))?;
+    match keys {
+        Some(keys) => output.remark(&format!(
+            "{} keys, {} tombstones in the key folder; keep it apart from the backup",
+            keys.keys,
+            keys.destroyed.len()
+        )),
+        None => output.remark("the keys are not in it; without a copy of them (--keys-to) no backup can be read"),
+    }
+    Ok(0)
+}
+
+fn text(manifest: &Manifest, to: &std::path::Path) -> String {
+    let what = if manifest.copied { "copied" } else { "referred to where they are" };
+    format!(
+        "backup of {} tenants in {}: {} objects, {:.1} MB, {what}",
+        manifest.tenants.len(),
+        to.display(),
+        manifest.objects,
+        manifest.object_bytes as f64 / 1e6
+    )
+}
+
+pub async fn restore(mut settings: Settings, doors: Doors, args: &args::Restore, output: &Output) -> Result<u8> {
+    if let Some(to) = &args.to {
+        settings.lake = to.clone();
+    }
+    let asked = Asked { from: args.from.clone(), keys_from: args.keys_from.clone(), newer: args.newer.clone() };
+    let restored = spinning("restoring", put_back(&settings, doors.clock.clone(), &asked, &scope)).await?;
+    let damaged = check(settings, doors, &restored, output).await?;
+    output.object(&restored, || said(&restored))?;
+    Ok(if damaged { ErrorKind::Damaged.exit_code() } else { 0 })
+}
+
+fn said(restored: &Restored) -> String {
+    format!(
+        "restored {} as of {}: {} tenants, {} objects, {:.1} MB, {} rows of the control store, {} keys",
+        PathBuf::from(&restored.lake).display(),
+        restored.taken_at,
+        restored.tenants.len(),
+        restored.objects,
+        restored.bytes as f64 / 1e6,
+        restored.rows,
+        restored.keys
+    )
+}
+
+/// A first look, as far as the keys allow.
+async fn check(settings: Settings, doors: Doors, restored: &Restored, output: &Output) -> Result<bool> {
+    if !settings.keys_dir()?.join("keyring.json").is_file() {
+        output.remark("no keyring is there: restore it (--keys-from), then run `bonded verify`");
+        return Ok(false);
+    }
+    let house = Lakehouse::open(settings, doors).await?;
+    let scopes: Vec<_> = restored.tenants.iter().cloned().map(scope).collect();
+    let verified = verify(&house, &scopes, Depth { quick: true }, std::sync::Arc::new(|_, _| {})).await?;
+    for scope in &scopes {
+        // A tenant whose key stays destroyed has no trail to write to.
+        if let Ok(tenant) = house.tenant(scope).await {
+            tenant.audit(house.clock.as_ref(), "restore", &restored.taken_at, "done").await?;
+        }
+    }
+    for damage in &verified.damage {
+        output.remark(&format!("{}: {}", damage.object, damage.what));
+    }
+    for closed in &verified.closed {
+        output.remark(&format!("tenant {}: {}", closed.tenant, closed.what));
+    }
+    Ok(!verified.damage.is_empty())
+}
