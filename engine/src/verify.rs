@@ -167,6 +167,13 @@ async fn shared(house: &Lakehouse, verified: &mut Verified) -> Result<()> {
         let flaw = Flaw::new("control store: tenants", "has no row of a tenant whose folder is in the lake").at(folder);
         verified.tell(None, flaw, "the tenant cannot be opened", Mend::Rebuild);
     }
+    // The lake's own trail, once the lake has one.
+    if house.control().lake_record().await?.is_some()
+        && let Err(error) = house.trail().await
+    {
+        let follows = "the lake's own trail is not proof from there on";
+        verified.tell(None, Flaw::new("control store: audit of the lake", error.to_string()), follows, Mend::Restore);
+    }
     if let Err(error) = crate::rules::book(&house.settings) {
         verified.tell(None, Flaw::new("rules.toml", error.to_string()), "checks cannot judge by the lake's rules", Mend::Restore);
     }

@@ -11,7 +11,7 @@ use sqlx::{
     any::{AnyRow, AnyTypeInfoKind},
 };
 
-use super::{ControlStore, Place, SHARED_DDL, TENANT_DDL, TenantStore, apply};
+use super::{ControlStore, Place, SHARED_DDL, TENANT_DDL, TenantStore, apply, identity, shreds};
 use crate::error::{Error, ErrorKind, Result};
 
 /// One row: column name to text, number or null.
@@ -33,7 +33,7 @@ impl TenantStore {
 
     /// What the database says of its own pages, and of tables that are not as they are made; empty when all is well.
     pub async fn integrity(&self) -> Result<Vec<String>> {
-        integrity(self.pool.inner(), TENANT_DDL).await
+        integrity(self.pool.inner(), &[TENANT_DDL]).await
     }
 }
 
@@ -50,7 +50,7 @@ impl ControlStore {
 
     /// As [`TenantStore::integrity`].
     pub async fn integrity(&self) -> Result<Vec<String>> {
-        integrity(self.pool.inner(), SHARED_DDL).await
+        integrity(self.pool.inner(), &[SHARED_DDL, identity::DDL, shreds::DDL]).await
     }
 
     pub fn place(&self) -> &Place {
@@ -124,7 +124,7 @@ fn values(table: &str, row: &AnyRow) -> Result<Row> {
 
 const COMPLAINTS_MAX: usize = 20;
 
-async fn integrity(pool: &AnyPool, ddl: &[&str]) -> Result<Vec<String>> {
+async fn integrity(pool: &AnyPool, ddl: &[&[&str]]) -> Result<Vec<String>> {
     let mut connection = pool.acquire().await?;
     if is_postgres(&connection) {
         return Ok(Vec::new());
@@ -133,7 +133,9 @@ async fn integrity(pool: &AnyPool, ddl: &[&str]) -> Result<Vec<String>> {
     let mut found = rows.iter().map(|row| row.try_get::<String, _>(0)).collect::<std::result::Result<Vec<_>, _>>()?;
     found.retain(|line| line != "ok");
     let fresh = sqlx::any::AnyPoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
-    apply(&fresh, ddl).await?;
+    for ddl in ddl {
+        apply(&fresh, ddl).await?;
+    }
     let (expected, there) = (shape(&mut *fresh.acquire().await?).await?, shape(&mut connection).await?);
     found.extend(expected.iter().filter(|line| !there.contains(line)).map(|line| format!("is not as it is made: lacks {line}")));
     found.extend(there.iter().filter(|line| !expected.contains(line)).map(|line| format!("is not as it is made: has {line}")));
