@@ -32,7 +32,7 @@ const OBJECTS: &str = "objects.jsonl";
 const CONTROL: &str = "control";
 const SHARED: &str = "shared.jsonl";
 const LAKE: &str = "lake";
-/// Taken again so often when files went while they were copied.
+/// Taken again so often when files that it needs went while they were copied.
 const ATTEMPTS_MAX: u32 = 3;
 
 /// What a backup holds; written last, so that one without it is none.
@@ -125,7 +125,8 @@ async fn destroyed(house: &Lakehouse) -> Result<Vec<KeyId>> {
 }
 
 /// One tenant: its rows first, then its objects. What lies in the lake is never changed, so objects found after the rows were
-/// read are those that the rows tell of, and more; unless some were deleted in between, and then it is taken again.
+/// read are those that the rows tell of, and more. What goes meanwhile is mostly what a lost race threw away; if the rows
+/// needed it, all is taken again.
 async fn tenant(
     house: &Lakehouse,
     scope: &TenantScope,
@@ -141,17 +142,17 @@ async fn tenant(
         ledger.save(&mut out).await?;
         ledger.close().await;
         let rows = written(to, &name, out)?;
-        let (mut found, mut gone) = (Vec::new(), false);
+        let (mut found, mut any_gone) = (Vec::new(), false);
         for (path, _) in house.lake.objects(scope).await? {
             if is_of_store(&path) || path.contains("/raw/staging/") {
                 continue;
             }
             match carry(store.as_ref(), &path, into).await? {
                 Some(stored) => found.push(stored),
-                None => gone = true,
+                None => any_gone = true,
             }
         }
-        if !gone && whole(house, scope, &to.join(&name), &found).await? {
+        if whole(house, scope, &to.join(&name), &found, any_gone).await? {
             files.push(rows);
             return Ok(found);
         }
@@ -166,9 +167,10 @@ fn is_of_store(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with("control.sqlite"))
 }
 
-/// Whether all that the saved pointers reach was found. A tenant whose key opens nothing cannot be followed, and is not.
-async fn whole(house: &Lakehouse, scope: &TenantScope, rows: &Path, found: &[Stored]) -> Result<bool> {
-    let Ok(tenant) = house.tenant(scope).await else { return Ok(true) };
+/// Whether all that the saved pointers reach was found. A tenant whose key opens nothing cannot be followed; then nothing of
+/// it may have gone.
+async fn whole(house: &Lakehouse, scope: &TenantScope, rows: &Path, found: &[Stored], any_gone: bool) -> Result<bool> {
+    let Ok(tenant) = house.tenant(scope).await else { return Ok(!any_gone) };
     for (table, location, digest) in pointers(rows)? {
         let survey = tenant.tables.survey_at(&table, &location, Some(&digest)).await?;
         let is_found = |path: &String| found.binary_search_by(|stored| stored.path.as_str().cmp(path.as_str())).is_ok();

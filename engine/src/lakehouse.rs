@@ -36,7 +36,7 @@ pub struct Lakehouse {
     pub raw: RawZone,
     pub(crate) control: ControlStore,
     /// The keys' own keeper, for what only the embedded one can do: be backed up.
-    pub(crate) keyring: Option<Keyring>,
+    keyring: Option<Keyring>,
     identity: tokio::sync::OnceCell<Identity>,
 }
 
@@ -177,6 +177,11 @@ impl Lakehouse {
         let key = KeyId(self.record(tenant).await?.key_id);
         let state = self.keys.describe(&key).await?.state;
         Ok((key, state))
+    }
+
+    /// The embedded key service, for what only it needs: a backup of its own.
+    pub(crate) fn keyring(&self) -> Result<&Keyring> {
+        self.keyring.as_ref().ok_or_else(|| Error::setup("the keys lie in no keyring; their own service keeps copies of them"))
     }
 
     /// The lake's own key, made when it is first needed.

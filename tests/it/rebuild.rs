@@ -43,7 +43,7 @@ pub fn views(lake: &Path, keys: &Path, postgres: Option<&str>, tenant: &str) -> 
     settings.store.postgres = postgres.map(str::to_owned);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let house = Lakehouse::open(settings, Doors { clock: Arc::new(SystemClock) }).await.expect("opens");
+        let house = Lakehouse::open(settings, Doors::new(Arc::new(SystemClock))).await.expect("opens");
         let tenant = house.tenant(&scope(tenant)).await.expect("opens");
         let session = session(&house, &tenant).await.expect("a session");
         for (name, sql) in questions {

@@ -26,7 +26,7 @@ pub fn scope(tenant: &str) -> TenantScope {
 pub async fn house(lake: &Path, keys: &Path) -> bonded::Result<Lakehouse> {
     let mut settings = Settings { lake: lake.display().to_string(), ..Settings::default() };
     settings.keys.dir = Some(keys.to_owned());
-    Lakehouse::open(settings, Doors { clock: Arc::new(SystemClock) }).await
+    Lakehouse::open(settings, Doors::new(Arc::new(SystemClock))).await
 }
 
 async fn verified(lake: &Path, keys: &Path) -> Verified {

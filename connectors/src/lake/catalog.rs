@@ -85,7 +85,7 @@ impl EncryptedCatalog {
     }
 
     pub(super) fn pool(&self) -> sqlx::AnyPool {
-        self.store.pool.inner().clone()
+        self.store.pool.unwatched().clone()
     }
 
     pub(super) fn kms(&self) -> &dyn KeyManagementClient {

@@ -12,6 +12,7 @@ use sqlx::{AnyConnection, AnyPool, Row as _};
 use super::{
     ControlStore, TenantStore,
     dump::{Row, tables},
+    queue,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -32,7 +33,7 @@ impl ControlStore {
     /// # Errors
     /// `Refused` when rows are there already; `Damaged` when a line does not read.
     pub async fn load(&self, lines: &mut (dyn BufRead + Send)) -> Result<u64> {
-        load(self.pool.inner(), lines).await
+        load(self.pool.unwatched(), lines).await
     }
 
     /// Opens the tenant's half where it may not yet be known to the shared one.
@@ -51,7 +52,7 @@ impl TenantStore {
 
     /// As [`ControlStore::load`].
     pub async fn load(&self, lines: &mut (dyn BufRead + Send)) -> Result<u64> {
-        load(self.pool.inner(), lines).await
+        load(self.pool.unwatched(), lines).await
     }
 }
 
@@ -74,6 +75,11 @@ impl Saver<'_> {
 async fn load(pool: &AnyPool, lines: &mut (dyn BufRead + Send)) -> Result<u64> {
     let mut transaction = pool.begin().await?;
     for table in tables(&mut transaction).await? {
+        if table == queue::GATE {
+            // Its one row is there since the table was made; the backup brings its own.
+            sqlx::query(&format!("DELETE FROM \"{table}\"")).execute(&mut *transaction).await?;
+            continue;
+        }
         let row = sqlx::query(&format!("SELECT count(*) FROM \"{table}\"")).fetch_one(&mut *transaction).await?;
         if row.try_get::<i64, _>(0)? > 0 {
             let message = format!("the control store holds rows of {table} already; restore into an empty one");

@@ -11,7 +11,7 @@ use sqlx::{
     any::{AnyRow, AnyTypeInfoKind},
 };
 
-use super::{ControlStore, Place, SHARED_DDL, TENANT_DDL, TenantStore, apply, identity, shreds};
+use super::{ControlStore, Place, SHARED_DDL, TENANT_DDL, TenantStore, apply, identity, queue, shreds};
 use crate::error::{Error, ErrorKind, Result};
 
 /// One row: column name to text, number or null.
@@ -23,34 +23,34 @@ pub type EachRow<'a> = &'a mut (dyn FnMut(&str, Row) -> Result<()> + Send);
 impl TenantStore {
     /// Every row of the tenant's half.
     pub async fn dump(&self, each: EachRow<'_>) -> Result<()> {
-        dump(self.pool.inner(), each).await
+        dump(self.pool.unwatched(), each).await
     }
 
     /// As [`ControlStore::close`].
     pub async fn close(&self) {
-        self.pool.inner().close().await;
+        self.pool.unwatched().close().await;
     }
 
     /// What the database says of its own pages, and of tables that are not as they are made; empty when all is well.
     pub async fn integrity(&self) -> Result<Vec<String>> {
-        integrity(self.pool.inner(), &[TENANT_DDL]).await
+        integrity(self.pool.unwatched(), &[TENANT_DDL]).await
     }
 }
 
 impl ControlStore {
     /// Every row of the shared half.
     pub async fn dump(&self, each: EachRow<'_>) -> Result<()> {
-        dump(self.pool.inner(), each).await
+        dump(self.pool.unwatched(), each).await
     }
 
     /// Ends all connections; the last one writes what lies in SQLite's journal into its file.
     pub async fn close(&self) {
-        self.pool.inner().close().await;
+        self.pool.unwatched().close().await;
     }
 
     /// As [`TenantStore::integrity`].
     pub async fn integrity(&self) -> Result<Vec<String>> {
-        integrity(self.pool.inner(), &[SHARED_DDL, identity::DDL, shreds::DDL]).await
+        integrity(self.pool.unwatched(), &[SHARED_DDL, identity::DDL, queue::DDL, shreds::DDL]).await
     }
 
     pub fn place(&self) -> &Place {

@@ -147,7 +147,7 @@ impl ControlStore {
 
     /// Makes the tables that an older lake lacks.
     async fn complete(place: Place, pool: AnyPool) -> Result<Self> {
-        for ddl in [SHARED_DDL, identity::DDL, shreds::DDL] {
+        for ddl in [SHARED_DDL, identity::DDL, queue::DDL, shreds::DDL] {
             apply(&pool, ddl).await?;
         }
         Ok(Self { place: Arc::new(place), pool: Pool::new(pool, None), probe: None })

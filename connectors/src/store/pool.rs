@@ -45,17 +45,12 @@ impl Pool {
         Self { inner, probe }
     }
 
-    /// Past the probe: for opening, closing and reading as a whole.
-    pub(crate) fn inner(&self) -> &AnyPool {
-        &self.inner
-    }
-
     pub(super) fn watch(&mut self, probe: Arc<dyn Probe>) {
         self.probe = Some(probe);
     }
 
     /// For what makes the tables.
-    pub(super) fn unwatched(&self) -> &AnyPool {
+    pub(crate) fn unwatched(&self) -> &AnyPool {
         &self.inner
     }
 

@@ -21,7 +21,10 @@ mod tests;
 pub use backoff::Backoff;
 pub use item::{Item, ItemState, Lease, Limits, Work};
 
-const DDL: &[&str] = &[
+/// The table whose one row is made with it.
+pub(super) const GATE: &str = "queue_gate";
+
+pub(super) const DDL: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS queue (
         tenant TEXT NOT NULL, keyed_digest TEXT NOT NULL, delivery_id TEXT NOT NULL, size_bytes BIGINT NOT NULL,
         state TEXT NOT NULL, due_ms BIGINT NOT NULL, enqueued_ms BIGINT NOT NULL, attempts BIGINT NOT NULL,

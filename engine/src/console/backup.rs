@@ -17,7 +17,7 @@ pub async fn backup(house: &Lakehouse, args: &args::Backup, output: &Output) -> 
     let source = args.keys_to.as_ref().map(|_| passphrase(&house.settings)).transpose()?;
     let manifest = spinning("backing up", take(house, &scopes, &args.to, args.copy)).await?;
     let keys = match (&args.keys_to, source) {
-        (Some(dir), Some(source)) => Some(house.keyring.export(dir, &source)?),
+        (Some(dir), Some(source)) => Some(house.keyring()?.export(dir, &source)?),
         _ => None,
     };
     let body = serde_json::json!({ "backup": manifest, "keys": keys.as_ref().map(|keys| keys.keys) });
