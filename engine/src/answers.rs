@@ -6,7 +6,7 @@ use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array},
     error::ArrowError,
 };
-use bonded_queries::{Limits, Session, SessionParts};
+use bonded_queries::{ImporterNumbers, Limits, Session, SessionParts};
 use bonded_schemas::Receipt;
 
 use crate::{
@@ -17,7 +17,28 @@ use crate::{
     rules, score,
 };
 
+/// So few that some four hundred numbers of the same last digits share them.
+const TELL_APART_LETTERS: usize = 2;
+
+/// What people ask in: importer numbers in Social Security form are masked unless `display.show_ssn` says otherwise.
 pub async fn session(house: &Lakehouse, tenant: &Tenant) -> Result<Session> {
+    if house.settings.display.show_ssn {
+        return unmasked_session(house, tenant).await;
+    }
+    let names = tenant.names.clone();
+    let tell_apart = move |number: &str| {
+        let digest = names.keyed_digest("importer-number", number.as_bytes());
+        digest.chars().take(TELL_APART_LETTERS).collect()
+    };
+    open(house, tenant, ImporterNumbers::Masked(Arc::new(tell_apart))).await
+}
+
+/// The same with every number whole, for steps that compare or group by it and mask what they show themselves.
+pub async fn unmasked_session(house: &Lakehouse, tenant: &Tenant) -> Result<Session> {
+    open(house, tenant, ImporterNumbers::Whole).await
+}
+
+async fn open(house: &Lakehouse, tenant: &Tenant, importer_numbers: ImporterNumbers) -> Result<Session> {
     let query = &house.settings.query;
     let threads = match query.threads {
         0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
@@ -30,6 +51,7 @@ pub async fn session(house: &Lakehouse, tenant: &Tenant) -> Result<Session> {
         root_url: house.lake.root().to_owned(),
         meta: meta(tenant).await?,
         rules: rules::book(&house.settings)?,
+        importer_numbers,
         limits: Limits {
             memory_bytes_max: query.memory_bytes_max,
             time_max: query.time_max()?,

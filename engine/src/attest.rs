@@ -12,7 +12,7 @@ use bonded_schemas::{Column, ColumnType, DeliveryState, Mapping, Receipt, Regist
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    answers::session,
+    answers::unmasked_session,
     error::{Error, ErrorKind, Result},
     lakehouse::{Lakehouse, Tenant},
 };
@@ -54,7 +54,7 @@ struct Words {
 /// Attests every committed delivery of the tenant; raises an alert for each that differs.
 pub async fn attest(house: &Lakehouse, tenant: &Tenant) -> Result<Vec<Attested>> {
     // The ledger before the tables: a delivery committed in between is then rows too many of nobody, so it is asked again.
-    let session = session(house, tenant).await?;
+    let session = unmasked_session(house, tenant).await?;
     let ledger = tenant.ledger.deliveries().await?;
     let mut tables: BTreeMap<String, (Report, Tally)> = BTreeMap::new();
     let mut words = BTreeMap::new();

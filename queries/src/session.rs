@@ -42,8 +42,11 @@ mod casts;
 mod functions;
 mod history;
 mod instant;
+mod masking;
 mod pauses;
 mod refusal;
+
+pub use masking::{ImporterNumbers, TellApart};
 
 pub(crate) const CATALOG: &str = "bonded";
 const TABLES: &str = "public";
@@ -65,6 +68,8 @@ pub struct SessionParts {
     pub meta: Vec<(String, RecordBatch)>,
     /// Shown as `meta.rules_*`, and what checks judge by.
     pub rules: RuleBook,
+    /// Whether personal numbers are shown; anything but [`ImporterNumbers::Masked`] needs a reason.
+    pub importer_numbers: ImporterNumbers,
     pub limits: Limits,
 }
 
@@ -74,6 +79,7 @@ impl fmt::Debug for SessionParts {
             .field("namespace", &self.namespace)
             .field("root_url", &self.root_url)
             .field("meta", &self.meta.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("importer_numbers", &self.importer_numbers)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
@@ -103,7 +109,7 @@ impl Session {
     /// # Errors
     /// `Damaged` when one does not open (a disabled key, say).
     pub async fn open(parts: SessionParts) -> Result<Self> {
-        let SessionParts { catalog, namespace, store, root_url, meta, rules, limits } = parts;
+        let SessionParts { catalog, namespace, store, root_url, meta, rules, importer_numbers, limits } = parts;
         let root = LakeRoot::new(&root_url);
         let mut histories = HashMap::new();
         let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
@@ -121,7 +127,8 @@ impl Session {
         for (report, table) in futures::future::try_join_all(loading).await? {
             let provider: Arc<dyn TableProvider> = match table {
                 Some(table) => {
-                    let history = Arc::new(History::new(table, root.clone()));
+                    let history =
+                        Arc::new(History::new(table, root.clone(), |schema| importer_numbers.hidden(report.table(), schema))?);
                     histories.insert(report.table(), history.clone());
                     Arc::new(HistoryTable::current(history)?)
                 }
@@ -130,9 +137,9 @@ impl Session {
             };
             tables.push((report.table().to_owned(), provider));
         }
-        let session = Self::over_rules(tables, meta, &rules, store, limits).await?;
+        let session = Self::over_rules(tables, meta, &rules, store, limits, importer_numbers.clone()).await?;
         session.context.register_udtf("columns_delivered", Arc::new(history::ColumnsDelivered::new(histories.clone())));
-        session.context.register_udtf("at", Arc::new(history::At::new(histories)));
+        session.context.register_udtf("at", Arc::new(history::At::new(histories, importer_numbers)));
         Ok(session)
     }
 
@@ -144,7 +151,7 @@ impl Session {
         store: Arc<dyn ObjectStore>,
         limits: Limits,
     ) -> Result<Self> {
-        Self::over_rules(tables, meta, RuleBook::builtin(), store, limits).await
+        Self::over_rules(tables, meta, RuleBook::builtin(), store, limits, ImporterNumbers::Whole).await
     }
 
     pub(crate) async fn over_rules(
@@ -153,13 +160,16 @@ impl Session {
         book: &RuleBook,
         store: Arc<dyn ObjectStore>,
         limits: Limits,
+        importer_numbers: ImporterNumbers,
     ) -> Result<Self> {
         let context = SessionContext::new_with_state(state(&limits, store)?);
         let public = Arc::new(MemorySchemaProvider::new());
         for (name, table) in tables {
-            public.register_table(name, table)?;
+            let shown = importer_numbers.over(&name, table)?;
+            public.register_table(name, shown)?;
         }
         let facts = Arc::new(MemorySchemaProvider::new());
+        meta = meta.into_iter().map(|(name, rows)| Ok((name, importer_numbers.in_ledger(rows)?))).collect::<Result<_>>()?;
         meta.extend(rules::tables(book)?);
         for (name, rows) in meta {
             let name = name.strip_prefix("meta.").unwrap_or(&name).to_owned();

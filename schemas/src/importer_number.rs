@@ -34,6 +34,35 @@ pub fn masked(number: &str) -> Cow<'_, str> {
     }
 }
 
+/// A text of any kind with the words replaced of which `replacement` makes another: it is asked of each run of letters, digits,
+/// dashes and points.
+pub fn masked_words(text: &str, replacement: impl Fn(&str) -> Option<String>) -> Cow<'_, str> {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.');
+    let mut out = String::new();
+    let (mut copied, mut at) = (0, 0);
+    while let Some(start) = text[at..].find(is_part).map(|found| at + found) {
+        let end = text[start..].find(|c| !is_part(c)).map_or(text.len(), |found| start + found);
+        // A point that ends a sentence is no part of the last word.
+        let word = text[start..end].trim_end_matches('.');
+        if let Some(other) = replacement(word) {
+            out.push_str(&text[copied..start]);
+            out.push_str(&other);
+            copied = start + word.len();
+        }
+        at = end;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(&text[copied..]);
+    Cow::Owned(out)
+}
+
+/// The text with every Social Security number in it masked, whichever column it came from.
+pub fn masked_text(text: &str) -> Cow<'_, str> {
+    masked_words(text, |word| is_ssn_form(word).then(|| masked(word).into_owned()))
+}
+
 /// The number as it may be shown, or whole where the setting allows it.
 pub fn shown(number: &str, show_ssn: bool) -> Cow<'_, str> {
     if show_ssn { Cow::Borrowed(number) } else { masked(number) }
@@ -62,6 +91,15 @@ mod tests {
         assert_eq!(shown_cell(true, "000001234", false), "***-**-1234");
         assert_eq!(shown_cell(false, "000001234", false), "000001234");
         assert_eq!(shown_cell(false, "000-00-1234", false), "***-**-1234");
+    }
+
+    #[test]
+    fn a_number_within_a_text_is_masked_and_the_rest_is_kept() {
+        assert_eq!(masked_text("IOR 000-00-1234, see 000-00-5678."), "IOR ***-**-1234, see ***-**-5678.");
+        assert_eq!(masked_text("a 000001234;é"), "a ***-**-1234;é");
+        for text in ["", "00-1234567AA", "2026-01-31", "0000-00-1234", "é"] {
+            assert!(matches!(masked_text(text), Cow::Borrowed(kept) if kept == text), "{text}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod history;
 mod isolation;
 mod kill;
 mod leaks;
+mod masking;
 mod pollock;
 mod postgres;
 mod queries_encrypted;

@@ -96,6 +96,7 @@ impl House {
             root_url: ROOT.into(),
             meta: Vec::new(),
             rules: bonded_schemas::RuleBook::builtin().clone(),
+            importer_numbers: bonded_queries::ImporterNumbers::Whole,
             limits: Limits { target_partitions: 2, ..Limits::default() },
         })
         .await
@@ -352,6 +353,7 @@ async fn a_disabled_key_opens_nothing() {
         root_url: ROOT.into(),
         meta: Vec::new(),
         rules: bonded_schemas::RuleBook::builtin().clone(),
+        importer_numbers: bonded_queries::ImporterNumbers::Whole,
         limits: Limits::default(),
     })
     .await;

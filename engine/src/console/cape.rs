@@ -24,7 +24,7 @@ use super::{
     progress::spinning,
 };
 use crate::{
-    answers::session,
+    answers::unmasked_session,
     claims::{self, Claim},
     error::{Error, Result},
     lakehouse::Lakehouse,
@@ -80,7 +80,7 @@ pub async fn cape(house: &Lakehouse, args: &args::Cape, output: &Output) -> Resu
     if let (Some(why), Some(_)) = (&closed, &args.out) {
         return Err(Error::input(format!("no upload file was written: {why}")));
     }
-    let session = session(house, &tenant).await?;
+    let session = unmasked_session(house, &tenant).await?;
     let mut entries = spinning("adding up IEEPA duty", session.cape(phase, today)).await?;
     let show_ssn = house.settings.display.show_ssn;
     let files = match &args.out {
@@ -192,7 +192,7 @@ struct Joined {
 async fn read(house: &Lakehouse, named: &TenantId, file: &Path, output: &Output) -> Result<u8> {
     let tenant = open(house, named).await?;
     let claims = claims::read(file, house.settings.query.rows_max).await?;
-    let session = session(house, &tenant).await?;
+    let session = unmasked_session(house, &tenant).await?;
     let today = house.clock.now().date_naive();
     // What was paid is the same in every phase.
     let phase = cape_rules().phases.first().ok_or_else(|| Error::setup("the CAPE rules have no phase"))?;

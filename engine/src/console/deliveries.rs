@@ -1,7 +1,7 @@
 //! `deliveries`, `receipt` and `raw`: what came in, what became of it, and the bytes themselves.
 
 use bonded_connectors::store::ledger::LedgerRow;
-use bonded_schemas::{DeliveryState, Receipt};
+use bonded_schemas::{DeliveryState, Receipt, importer_number::masked_text};
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 
@@ -104,14 +104,26 @@ async fn find(house: &Lakehouse, args: &WhichDelivery) -> Result<(Tenant, Ledger
 
 pub async fn receipt(house: &Lakehouse, args: &WhichDelivery, output: &Output) -> Result<u8> {
     let (tenant, row) = find(house, args).await?;
-    let receipt = unsealed(&tenant, &row)?.ok_or_else(|| {
+    let mut receipt = unsealed(&tenant, &row)?.ok_or_else(|| {
         Error::new(
             ErrorKind::Retry,
             format!("delivery {} has landed but is not done; `bonded serve` takes it further, and so does ingesting the same file again", args.id),
         )
     })?;
+    if !house.settings.display.show_ssn {
+        mask(&mut receipt);
+    }
     output.object(&receipt, || text(&receipt))?;
     Ok(0)
+}
+
+/// What it quotes of the file may hold a person's number.
+fn mask(receipt: &mut Receipt) {
+    let rejects = receipt.rejects.iter_mut().map(|reject| &mut reject.text);
+    let examples = receipt.warnings.iter_mut().flat_map(|warning| &mut warning.examples).map(|example| &mut example.text);
+    for text in rejects.chain(examples) {
+        *text = masked_text(text).into_owned();
+    }
 }
 
 /// A receipt as people read it.

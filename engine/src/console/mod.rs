@@ -116,6 +116,7 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
     if let Some(lake) = args.lake {
         settings.lake = lake;
     }
+    let output = &output.showing_ssn(settings.display.show_ssn);
     let doors = || Doors::new(Arc::new(SystemClock));
     match args.command {
         Command::Completions { shell } => {

@@ -3,7 +3,7 @@
 //! Never: a Social Security number is shown whole unless `display.show_ssn` says so; `bonded raw get` gives the bytes.
 
 use bonded_connectors::raw::RawReader;
-use bonded_schemas::importer_number;
+use bonded_schemas::importer_number::masked_text;
 use serde::Serialize;
 
 use super::Kept;
@@ -86,27 +86,11 @@ fn end(bytes: &[u8]) -> Option<usize> {
 }
 
 /// As text: NULs of UTF-16 left out, other bytes that are no UTF-8 replaced, Social Security numbers masked unless a
-/// setting shows them.
+/// setting shows them: which column a text of the line stands in is not asked.
 fn shown(record: &[u8], show_ssn: bool) -> String {
     let plain: Vec<u8> = record.iter().copied().filter(|byte| *byte != 0).collect();
     let text = String::from_utf8_lossy(&plain);
-    if show_ssn { text.into_owned() } else { masked(&text) }
-}
-
-/// Every number that may be a person's is masked: which column a text of the line stands in is not asked.
-fn masked(text: &str) -> String {
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.');
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find(is_part) {
-        let (between, from) = rest.split_at(start);
-        let (word, after) = from.split_at(from.find(|c| !is_part(c)).unwrap_or(from.len()));
-        out.push_str(between);
-        out.push_str(&importer_number::masked(word));
-        rest = after;
-    }
-    out.push_str(rest);
-    out
+    if show_ssn { text.into_owned() } else { masked_text(&text).into_owned() }
 }
 
 #[cfg(test)]

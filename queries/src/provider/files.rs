@@ -12,6 +12,7 @@ use bonded_schemas::table::DELIVERY_ID;
 use datafusion::{arrow::datatypes::Schema as ArrowSchema, common::Statistics};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use iceberg::{
+    arrow::schema_to_arrow_schema,
     spec::{DataContentType, DataFile, DataFileFormat, Datum, ManifestContentType, ManifestFile, PrimitiveLiteral, SnapshotRef},
     table::Table,
 };
@@ -38,6 +39,8 @@ pub(super) struct StoredFile {
 pub(crate) struct History {
     pub(super) table: Table,
     root: LakeRoot,
+    /// Columns of which no bound is told: not to a plan, and so not to whoever has a plan explained.
+    without_bounds: BTreeSet<String>,
     /// Snapshot id -> its manifest list.
     lists: Mutex<HashMap<i64, Arc<Vec<ManifestFile>>>>,
     /// Manifest path -> its live data files. Manifests never change.
@@ -51,8 +54,13 @@ impl fmt::Debug for History {
 }
 
 impl History {
-    pub(crate) fn new(table: Table, root: LakeRoot) -> Self {
-        Self { table, root, lists: Mutex::default(), manifests: Mutex::default() }
+    pub(crate) fn new(table: Table, root: LakeRoot, without_bounds: impl Fn(&ArrowSchema) -> BTreeSet<String>) -> Result<Self> {
+        let mut hidden = BTreeSet::new();
+        // A column that was renamed or dropped since may be asked for in the past.
+        for schema in table.metadata().schemas_iter() {
+            hidden.extend(without_bounds(&schema_to_arrow_schema(schema)?));
+        }
+        Ok(Self { table, root, without_bounds: hidden, lists: Mutex::default(), manifests: Mutex::default() })
     }
 
     /// The snapshot's files that may hold a row of interest, in the order of their paths.
@@ -67,7 +75,7 @@ impl History {
             files.push(StoredFile {
                 path: self.root.object_path(data_file.file_path())?,
                 size_bytes: data_file.file_size_in_bytes(),
-                statistics: Arc::new(statistics::of_file(schema, data_file)),
+                statistics: Arc::new(statistics::of_file(schema, data_file, &self.without_bounds)),
                 data_file: data_file.clone(),
             });
         }

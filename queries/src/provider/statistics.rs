@@ -1,7 +1,7 @@
 //! What the manifests already know of each file: rows, nulls, bounds.
 //! Promise: a figure is called exact only where it is; text bounds may be cut by a writer and are not.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::{DataType, Field, Schema, TimeUnit},
@@ -12,12 +12,22 @@ use iceberg::spec::{DataFile, Datum, PrimitiveLiteral};
 use super::columns::field_id;
 
 /// One file's statistics in the table's column order.
-pub(super) fn of_file(schema: &Schema, file: &DataFile) -> Statistics {
+pub(super) fn of_file(schema: &Schema, file: &DataFile, without_bounds: &BTreeSet<String>) -> Statistics {
     let rows = count(file.record_count());
     Statistics {
         num_rows: Precision::Exact(rows),
         total_byte_size: Precision::Inexact(count(file.file_size_in_bytes())),
-        column_statistics: schema.fields().iter().map(|field| of_column(field, file, rows)).collect(),
+        column_statistics: schema
+            .fields()
+            .iter()
+            .map(|field| {
+                let mut column = of_column(field, file, rows);
+                if without_bounds.contains(field.name()) {
+                    (column.min_value, column.max_value) = (Precision::Absent, Precision::Absent);
+                }
+                column
+            })
+            .collect(),
     }
 }
 

@@ -88,7 +88,10 @@ async fn answer(asked: &str) -> String {
         let given: Vec<&Vec<Vec<String>>> = rows.iter().filter(|(of, _)| *of == report).map(|(_, rows)| rows).collect();
         (report.table().to_owned(), table(report, &given))
     });
-    let session = Session::over_rules(tables.into(), Vec::new(), &rules, store(), small()).await.unwrap();
+    let session =
+        Session::over_rules(tables.into(), Vec::new(), &rules, store(), small(), crate::session::ImporterNumbers::Whole)
+            .await
+            .unwrap();
     let chosen = [chosen.expect("a line `check ...`")];
     let results = session.reconcile_with(Library::builtin(), Some(&chosen), &given).await.unwrap();
     told(&results)

@@ -12,7 +12,7 @@ use datafusion::{
     logical_expr::{Expr, LogicalPlan},
 };
 
-use super::instant;
+use super::{instant, masking::ImporterNumbers};
 use crate::{
     error::{Error, Result},
     provider::{History, HistoryTable},
@@ -81,11 +81,12 @@ impl TableFunctionImpl for OfInstants {
 #[derive(Debug)]
 pub(super) struct At {
     histories: HashMap<&'static str, Arc<History>>,
+    importer_numbers: ImporterNumbers,
 }
 
 impl At {
-    pub(super) fn new(histories: HashMap<&'static str, Arc<History>>) -> Self {
-        Self { histories }
+    pub(super) fn new(histories: HashMap<&'static str, Arc<History>>, importer_numbers: ImporterNumbers) -> Self {
+        Self { histories, importer_numbers }
     }
 }
 
@@ -106,7 +107,7 @@ impl TableFunctionImpl for At {
             Expr::Literal(ScalarValue::Int64(Some(id)), _) => HistoryTable::at_snapshot(history, *id)?,
             _ => HistoryTable::at_time(history, instant::microseconds(when)?.div_euclid(1000))?,
         };
-        Ok(Arc::new(table))
+        Ok(self.importer_numbers.over(name, Arc::new(table))?)
     }
 }
 

@@ -41,7 +41,7 @@ pub(in crate::provider) fn file(rows: u64, nulls: u64, low: i128, high: i128) ->
 
 #[test]
 fn money_bounds_are_exact_and_text_bounds_are_not() {
-    let statistics = of_file(&schema(), &file(10, 1, -500, 1234));
+    let statistics = of_file(&schema(), &file(10, 1, -500, 1234), &BTreeSet::new());
     assert_eq!(statistics.num_rows, Precision::Exact(10));
     let amount = &statistics.column_statistics[1];
     assert_eq!(amount.min_value, Precision::Exact(ScalarValue::Decimal128(Some(-500), 18, 2)));
@@ -54,7 +54,8 @@ fn money_bounds_are_exact_and_text_bounds_are_not() {
 #[test]
 fn files_add_up_and_an_empty_column_does_not_hide_the_bounds_of_others() {
     let schema = schema();
-    let files = [file(10, 1, -500, 1234), file(5, 5, 0, 0), file(3, 0, 7, 5000)].map(|file| Arc::new(of_file(&schema, &file)));
+    let files = [file(10, 1, -500, 1234), file(5, 5, 0, 0), file(3, 0, 7, 5000)]
+        .map(|file| Arc::new(of_file(&schema, &file, &BTreeSet::new())));
     let all = sum(&schema, &files);
     assert_eq!(all.num_rows, Precision::Exact(18));
     assert_eq!(all.column_statistics[1].null_count, Precision::Exact(6));
