@@ -190,6 +190,7 @@ fn add(mapping: &mut Mapping, known: &[Column], name: &str, kind: ColumnType) ->
         ordinal: None,
         evidence: Evidence::Verified,
         source: "accepted by the tenant from a delivery".into(),
+        table_name: None,
         personal: false,
     };
     mapping.additions.push(column.clone());

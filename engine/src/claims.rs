@@ -1,13 +1,10 @@
-//! The claim details of CAPE, as ACE gives them back: one row an entry.
+//! A look at a file of claim details, before anybody delivers it: one row an entry.
 //! Promise: columns bind by name and alias of their dated edition; a value wrapped as `="..."` is unwrapped; every row is told.
-//! Never: the file is only read here. Landing it in the raw zone as a delivery of its own is not done yet.
+//! Never: nothing is kept. `bonded ingest` takes the same file into the raw zone and its table.
 
 use std::path::Path;
 
-use bonded_schemas::{
-    cape::{ClaimEdition, claim_edition},
-    edition::fold,
-};
+use bonded_schemas::{Edition, Registry, Report, edition::fold};
 use futures::StreamExt;
 use serde::Serialize;
 
@@ -51,7 +48,7 @@ async fn parse(bytes: &[u8], name: &str, rows_max: usize) -> Result<Vec<Claim>> 
     while let Some(record) = records.next().await {
         let record = record.map_err(|error| Error::input(format!("{name} is not CSV")).with_source(error))?;
         let Some(places) = &places else {
-            places = Some(bind(claim_edition(), &record, name)?);
+            places = Some(bind(Registry::builtin().edition(Report::CapeClaims), &record, name)?);
             continue;
         };
         if record.iter().all(|cell| text(cell).is_empty()) {
@@ -94,7 +91,7 @@ impl Lines<'_> {
 }
 
 /// Where the edition's four columns stand; the last may be missing.
-fn bind(edition: &ClaimEdition, header: &csv_async::ByteRecord, name: &str) -> Result<[Option<usize>; 4]> {
+fn bind(edition: &Edition, header: &csv_async::ByteRecord, name: &str) -> Result<[Option<usize>; 4]> {
     let names: Vec<String> = header.iter().map(|cell| fold(&text(cell))).collect();
     let mut places = [None; 4];
     for (place, column) in places.iter_mut().zip(&edition.columns) {

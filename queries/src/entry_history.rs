@@ -85,7 +85,7 @@ impl Session {
             return Err(Error::input(format!("`{entry_summary_number}` is not an entry number of 11 letters and digits")));
         }
         let mut histories = Vec::new();
-        for report in Report::ALL {
+        for report in Report::ENTRY_SUMMARIES {
             let sql = format!(
                 "SELECT * FROM {} WHERE entry_summary_number = '{number}' ORDER BY _as_of, _delivery_id, _line",
                 report.table()
@@ -121,6 +121,7 @@ fn pulls(report: Report, batches: &[RecordBatch]) -> Result<Vec<Pull>> {
         Report::Es001 => ("total_goods_value_amount", "total_duty_amount"),
         Report::Es002 => ("line_goods_value_amount", "line_duty_amount"),
         Report::Es003 => ("line_tariff_goods_value_amount", "line_tariff_duty_amount"),
+        Report::CapeClaims => return Err(Error::internal("claims have no amounts")),
     };
     let mut pulls: Vec<Pull> = Vec::new();
     for batch in batches {

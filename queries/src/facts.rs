@@ -19,7 +19,7 @@ const ENTRY_FACTS: &str = include_str!("../sql/deadlines/entry_facts.sql");
 const IEEPA_PAID: &str = include_str!("../sql/cape/ieepa_paid.sql");
 
 /// Delivery of each report, to the columns that these deliveries had.
-type Deliveries = [Option<String>; Report::ALL.len()];
+type Deliveries = [Option<String>; Report::ENTRY_SUMMARIES.len()];
 
 /// Which columns each delivery had; the empty id stands for every delivery.
 struct Delivered {
@@ -86,7 +86,7 @@ fn entry(cells: &Cells<'_>, row: usize, delivered: &mut Delivered) -> Result<Ent
 impl Delivered {
     async fn read(session: &Session) -> Result<Self> {
         let mut by_delivery: HashMap<String, BTreeSet<String>> = HashMap::new();
-        for report in Report::ALL {
+        for report in Report::ENTRY_SUMMARIES {
             let sql = format!("SELECT _delivery_id, column_name FROM columns_delivered('{}')", report.table());
             for batch in session.rows(&sql).await? {
                 let cells = Cells(&batch);

@@ -58,7 +58,7 @@ const LARGEST_CONSUMERS_TOLD: std::num::NonZeroUsize = std::num::NonZeroUsize::n
 pub struct SessionParts {
     /// Holds this tenant's tables, and opens them with this tenant's key.
     pub catalog: Arc<dyn Catalog>,
-    /// Where in the catalog `es_001`, `es_002` and `es_003` lie.
+    /// Where in the catalog `es_001`, `es_002`, `es_003` and `cape_claim_details` lie.
     pub namespace: NamespaceIdent,
     /// The lake's objects.
     pub store: Arc<dyn ObjectStore>,
@@ -87,8 +87,8 @@ impl fmt::Debug for SessionParts {
 
 /// SQL over one tenant's tables as they were when the session opened.
 ///
-/// Tables: `es_001`, `es_002`, `es_003` (append-only history). Views: `entry_summaries`, `entry_lines`,
-/// `tariff_lines` (current truth), `sightings` and `vanished`. Functions: `entry_summaries_as_of(t)`, `entry_lines_as_of(t)`,
+/// Tables: `es_001`, `es_002`, `es_003`, `cape_claim_details` (append-only history). Views: `entry_summaries`, `entry_lines`,
+/// `tariff_lines`, `cape_claims` (current truth), `sightings` and `vanished`. Functions: `entry_summaries_as_of(t)`, `entry_lines_as_of(t)`,
 /// `tariff_lines_as_of(t)`, `changes(from, to)`, `columns_delivered('es_001')` and `at('es_003', snapshot or time)`; of values: `check_digit_ok(entry)`,
 /// `check_digit(entry)`, `round_half_up_to_cents(amount)`. Schema `meta`: the ledger and the rules. Schema `work`: what checks share.
 pub struct Session {
@@ -104,7 +104,7 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// Loads the tenant's three tables and prepares the views. A table that was never made shows without rows.
+    /// Loads the tenant's tables and prepares the views. A table that was never made shows without rows.
     ///
     /// # Errors
     /// `Damaged` when one does not open (a disabled key, say).

@@ -8,7 +8,6 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    edition::Column,
     error::{Error, Result},
     rules::Mark,
 };
@@ -189,23 +188,27 @@ impl Phase {
     }
 }
 
-/// The dated layout of the claim details that ACE gives back.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClaimEdition {
-    pub report: String,
-    pub title: String,
-    pub effective: NaiveDate,
-    pub evidence: String,
-    #[serde(rename = "column")]
-    pub columns: Vec<Column>,
+/// What a status of the claim details says of an entry's claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimState {
+    /// CAPE took it: another declaration would be refused as a duplicate.
+    Taken,
+    /// CAPE refused it; the error says why, and it may be declared again once that is mended.
+    Failed,
+    /// A status that is not known here.
+    Unknown,
 }
 
-pub fn claim_edition() -> &'static ClaimEdition {
-    static EDITION: LazyLock<ClaimEdition> = LazyLock::new(|| {
-        toml::from_str(include_str!("../cape-claims/2026-04-20.toml")).expect("compiled in, and a test proves that it parses")
-    });
-    &EDITION
+impl ClaimState {
+    /// By the words that were seen: `Entry Summary Updated` and `Failed`.
+    pub fn of(status: &str) -> Self {
+        match status.trim().to_lowercase().as_str() {
+            "entry summary updated" => ClaimState::Taken,
+            "failed" => ClaimState::Failed,
+            _ => ClaimState::Unknown,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -54,6 +54,9 @@ pub struct Column {
     pub evidence: Evidence,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,
+    /// The column's name in tables, where it is not the snake case of its own: what means the same is called the same.
+    #[serde(default, rename = "field", skip_serializing_if = "Option::is_none")]
+    pub table_name: Option<String>,
     /// May hold personal data (a Social Security number as importer number, say).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub personal: bool,
@@ -62,7 +65,7 @@ pub struct Column {
 impl Column {
     /// Snake case of the CBP name, the column's name in tables: `HTS Number - Full` is `hts_number_full`.
     pub fn field(&self) -> String {
-        field_name(&self.name)
+        self.table_name.clone().unwrap_or_else(|| field_name(&self.name))
     }
 }
 

@@ -51,6 +51,7 @@ impl Registry {
                 include_str!("../es-001/2019-04-18.toml"),
                 include_str!("../es-002/2019-04-18.toml"),
                 include_str!("../es-003/2019-04-18.toml"),
+                include_str!("../cape-claims/2026-04-20.toml"),
             ];
             Registry::parse(&texts).expect("compiled in, and a test proves that they parse")
         });
@@ -65,7 +66,8 @@ impl Registry {
             return Err(Error::setup(format!("no edition of {report}; add one")));
         }
         let mut registry = Registry { editions, names: HashMap::new() };
-        for report in Report::ALL {
+        // The claim details are told by their own words (`is_claim_details`): `Status` and the like vote for nothing else.
+        for report in Report::ENTRY_SUMMARIES {
             for column in registry.edition(report).columns.clone() {
                 for (place, name) in std::iter::once(&column.name).chain(&column.aliases).enumerate() {
                     let found = Match { report, column: column.name.clone(), level: level(&column.name), named: place == 0 };
@@ -100,6 +102,9 @@ impl Registry {
     /// The finest level that the names speak of decides, since Web Intelligence merges rows that agree in all
     /// chosen columns: a file with tariff columns and no ordinal is not at the grain of ES-003, nor of ES-002.
     pub fn recognise(&self, header: &[String]) -> Recognition {
+        if self.is_claim_details(header) {
+            return Recognition::Known(Report::CapeClaims);
+        }
         let reading = Reading::new(self, header);
         let report = reading.finest();
         let missing = reading.missing_grain(self.edition(report));
@@ -117,6 +122,19 @@ impl Registry {
             Some(reason) if report == Report::Es003 => Recognition::Impostor(report, reason),
             _ => Recognition::GrainMissing(report, missing),
         }
+    }
+
+    /// The claim details of CAPE: entry, claim and status are there, and most of the header is theirs. (Brokers lay a claim
+    /// number beside the columns of an ES-003; that is an ES-003.)
+    fn is_claim_details(&self, header: &[String]) -> bool {
+        let names: HashSet<String> = header.iter().map(|name| fold(name)).filter(|name| !name.is_empty()).collect();
+        let (mut there, mut complete) = (0, true);
+        for column in &self.edition(Report::CapeClaims).columns {
+            let is_there = std::iter::once(&column.name).chain(&column.aliases).any(|name| names.contains(&fold(name)));
+            there += usize::from(is_there);
+            complete &= is_there || column.required == Required::Optional;
+        }
+        complete && there * 2 >= names.len()
     }
 
     /// As [`Registry::recognise`], after what a tenant has accepted: a file without a grain column can be read once

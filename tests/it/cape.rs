@@ -256,3 +256,76 @@ fn claim_details_are_read_back_with_the_status_and_the_amount_of_each_entry() {
     let wrong = world.run(&["cape", "read", "--tenant", TENANT, files[0].to_str().unwrap()]);
     assert!(wrong.code == 2 && wrong.stderr.contains("CLAIM_NUMBER"), "{}", wrong.stderr);
 }
+
+const CLAIMS: &str = "ENTRY_NUMBER,CLAIM_NUMBER,STATUS,ERROR_DESCRIPTION";
+
+#[test]
+fn claim_details_are_delivered_like_any_report_and_stand_beside_what_was_paid() {
+    let world = World::new();
+    let corpus = Corpus::new(with_cape_columns(random_plan(200))).expect("fit");
+    let files = world.corpus_files("in", &corpus);
+    world.ingest(TENANT, &files);
+    let out = world.path("first");
+    cape(&world, &["--out", out.to_str().unwrap(), "--unsure"]);
+    let before: BTreeSet<String> = checked(&out, 1).into_values().flatten().collect();
+    let ours: Vec<&String> = before.iter().take(3).collect();
+    let row = |entry: &str, status: &str, why: &str| format!("=\"{entry}\",=\"CAPE-1\",\"{status}\",{why}\r\n");
+    let first = [
+        row(ours[0], "Failed", "\"PROTEST ON ENTRY, SEE ACE\""),
+        row(ours[1], "Failed", "INVALID HTS"),
+        row("QQ100000017", "Failed", "INVALID HTS"),
+    ];
+    let file = world.file("claims/one.csv", format!("\u{feff}{CLAIMS}\r\n{}", first.concat()));
+    let receipt = &world.ingest(TENANT, std::slice::from_ref(&file))[0];
+    assert_eq!((receipt["state"].as_str(), receipt["report"].as_str()), (Some("committed"), Some("CAPE-CLAIMS")), "{receipt}");
+    assert_eq!((receipt["rows_committed"].as_u64(), receipt["drift"]["findings"].as_array().unwrap().len()), (Some(3), 0));
+    let again = &world.ingest(TENANT, &[file])[0];
+    assert_eq!(again["delivery"]["id"], receipt["delivery"]["id"], "the same file twice is one delivery");
+
+    // Later, one of them was taken; a column was added and one renamed.
+    let header = "ENTRY_NUMBER,CLAIM_NUMBER,Status,ERROR_DESCRIPTION,PROCESSED";
+    let second = [format!("={q}{}{q},={q}CAPE-1{q},Entry Summary Updated,,07/01/2026\r\n", ours[1], q = '"')];
+    let file = world.file("claims/two.csv", format!("{header}\r\n{}", second.concat()));
+    let receipt = &world.ingest(TENANT, &[file])[0];
+    assert_eq!(receipt["state"], "committed", "{receipt}");
+    assert_eq!(world.ask(TENANT, "SELECT count(*) AS rows FROM cape_claim_details")["rows"], 4);
+    let now = "SELECT entry_summary_number, status, error_description, _line, _rescued['PROCESSED'] AS processed FROM cape_claims ORDER BY 1";
+    let now = world.json(&["query", "--tenant", TENANT, now]);
+    let found: BTreeMap<&str, (&str, i64)> = now
+        .iter()
+        .map(|r| (r["entry_summary_number"].as_str().unwrap(), (r["status"].as_str().unwrap(), r["_line"].as_i64().unwrap())))
+        .collect();
+    let expected = [(ours[0].as_str(), ("Failed", 2)), (ours[1], ("Entry Summary Updated", 2)), ("QQ100000017", ("Failed", 4))];
+    assert_eq!(found, BTreeMap::from(expected), "current truth by entry and claim");
+    assert_eq!(now.iter().filter(|r| r["processed"] == "07/01/2026").count(), 1, "no cell is dropped");
+    let drift = world.ok(&["drift", "--tenant", TENANT]);
+    assert!(drift.contains("CAPE-CLAIMS") && drift.contains("PROCESSED"), "{drift}");
+
+    let out = world.path("second");
+    let pack = cape(&world, &["--out", out.to_str().unwrap(), "--unsure"]);
+    let entries = pack["entries"].as_array().unwrap();
+    let of = |number: &str| entries.iter().find(|e| e["entry_summary_number"] == number).unwrap();
+    assert_eq!(of(ours[0])["claims"][0]["error_description"], "PROTEST ON ENTRY, SEE ACE");
+    assert_eq!((of(ours[1])["claims"][0]["state"].as_str(), of(ours[2])["claims"].as_array().unwrap().len()), (Some("taken"), 0));
+    assert_eq!(pack["claims_of_others"]["QQ100000017"][0]["state"], "failed");
+    let after: BTreeSet<String> = checked(&out, 1).into_values().flatten().collect();
+    let left_out: Vec<&String> = before.difference(&after).collect();
+    assert_eq!(left_out, [ours[1]], "what was taken is not claimed again, what failed may be");
+    let text = world.ok(&["cape", "--tenant", TENANT, "--today", TODAY]);
+    assert!(text.contains("Entry Summary Updated") && text.contains("INVALID HTS"), "{text}");
+
+    let attested = world.json(&["attest", "--tenant", TENANT]);
+    let verdicts: Vec<&str> = attested.iter().map(|a| a["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts, ["agrees"; 5], "{attested:?}");
+    assert!(world.ok(&["tables", "--tenant", TENANT]).contains("cape_claim_details"));
+    assert_eq!(world.json(&["score", "--tenant", TENANT]).len(), 5);
+}
+
+#[test]
+fn claim_details_without_their_entry_numbers_wait_in_quarantine() {
+    let world = World::new();
+    let file = world.file("claims.csv", "CLAIM_NUMBER,STATUS,ERROR_DESCRIPTION\nCAPE-1,Failed,INVALID HTS\n");
+    let output = world.run(&["--json", "ingest", "--tenant", TENANT, file.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("quarantined"), "{}", output.stderr);
+    assert!(world.json(&["query", "--tenant", TENANT, "SELECT * FROM cape_claims"]).is_empty());
+}

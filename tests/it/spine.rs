@@ -43,7 +43,7 @@ fn receipts_rows_and_sums_agree_with_the_file_and_with_sql() {
     let world = World::new();
     let corpus = Corpus::new(random_plan(80)).expect("fit");
     let receipts = world.ingest(TENANT, &world.corpus_files("in", &corpus));
-    for (receipt, report) in receipts.iter().zip(Report::ALL) {
+    for (receipt, report) in receipts.iter().zip(Report::ENTRY_SUMMARIES) {
         let rows = corpus.write(report, &mut std::io::sink()).expect("written").rows;
         assert_eq!(receipt["report"], json!(report.code()));
         assert_eq!(

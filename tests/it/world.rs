@@ -120,7 +120,7 @@ impl World {
 
     /// Writes the three reports of a corpus; answers their paths in report order.
     pub fn corpus_files(&self, folder: &str, corpus: &Corpus) -> Vec<PathBuf> {
-        Report::ALL
+        Report::ENTRY_SUMMARIES
             .into_iter()
             .map(|report| self.file(&format!("{folder}/{}", Corpus::file_name(report)), csv(corpus, report)))
             .collect()

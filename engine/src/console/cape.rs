@@ -8,10 +8,10 @@ use std::{
     path::Path,
 };
 
-use bonded_queries::cape::CapeEntry;
+use bonded_queries::cape::{CapeEntry, Claim as ClaimOf};
 use bonded_schemas::{
     TenantId,
-    cape::{NOT_IN_REPORTS, Phase, Subject, UploadFile, Verdict, cape_rules, uploads},
+    cape::{ClaimState, NOT_IN_REPORTS, Phase, Subject, UploadFile, Verdict, cape_rules, uploads},
     entry_facts::dollars,
     importer_number::shown,
 };
@@ -42,6 +42,8 @@ struct Pack {
     importers: Vec<Importer>,
     entries: Vec<CapeEntry>,
     files: Vec<Written>,
+    /// Claims of entries that have no IEEPA number in ES-003, by entry number.
+    claims_of_others: BTreeMap<String, Vec<ClaimOf>>,
     not_in_reports: &'static str,
 }
 
@@ -82,6 +84,8 @@ pub async fn cape(house: &Lakehouse, args: &args::Cape, output: &Output) -> Resu
     }
     let session = unmasked_session(house, &tenant).await?;
     let mut entries = spinning("adding up IEEPA duty", session.cape(phase, today)).await?;
+    let mut claims_of_others = session.claims().await?;
+    entries.iter().for_each(|entry| drop(claims_of_others.remove(&entry.entry_summary_number)));
     let show_ssn = house.settings.display.show_ssn;
     let files = match &args.out {
         Some(folder) => write(folder, phase, &entries, args.unsure, show_ssn)?,
@@ -100,7 +104,8 @@ pub async fn cape(house: &Lakehouse, args: &args::Cape, output: &Output) -> Resu
             entries: file.entries,
         })
         .collect();
-    let pack = Pack { phase: phase.number, today, closed, importers, entries, files, not_in_reports: NOT_IN_REPORTS };
+    let pack =
+        Pack { phase: phase.number, today, closed, importers, entries, files, claims_of_others, not_in_reports: NOT_IN_REPORTS };
     output.object(&pack, || text(&pack))?;
     Ok(0)
 }
@@ -111,7 +116,14 @@ fn write(folder: &Path, phase: &Phase, entries: &[CapeEntry], unsure: bool, show
         let message = format!("cannot write {}", path.display());
         move |error: std::io::Error| Error::input(message).with_source(error)
     };
-    let taken = |entry: &&CapeEntry| entry.verdict == Verdict::Eligible || (unsure && entry.verdict == Verdict::CannotTell);
+    // What CAPE took already it would refuse as a duplicate.
+    let is_free = |entry: &CapeEntry| match entry.claim_state() {
+        None | Some(ClaimState::Failed) => true,
+        Some(ClaimState::Unknown) => unsure,
+        Some(ClaimState::Taken) => false,
+    };
+    let is_judged = |entry: &CapeEntry| entry.verdict == Verdict::Eligible || (unsure && entry.verdict == Verdict::CannotTell);
+    let taken = |entry: &&CapeEntry| is_judged(entry) && is_free(entry);
     // Without an importer an entry belongs to no declaration, whatever else is known of it.
     let chosen =
         entries.iter().filter(taken).filter_map(|e| Some((e.importer_number.as_deref()?, e.entry_summary_number.as_str())));
@@ -170,6 +182,12 @@ fn text(pack: &Pack) -> String {
         .map(|((verdict, _), (count, text))| [verdict.as_str().to_owned(), count.to_string(), text.to_owned()]);
     out.push_str("\n\n");
     out.push_str(&table(["verdict", "entries", "why (of the first)"], reasons));
+    let claims = claimed(pack);
+    if !claims.is_empty() {
+        let rows = claims.into_iter().map(|((status, why), (count, paid))| [status, count.to_string(), dollars(paid), why]);
+        out.push_str("\n\n");
+        out.push_str(&table(["claim status", "entries", "paid", "why"], rows));
+    }
     if !pack.files.is_empty() {
         let files = pack.files.iter().map(|f| [f.file.clone(), f.importer_number.clone(), f.entries.to_string()]);
         out.push_str("\n\n");
@@ -177,6 +195,20 @@ fn text(pack: &Pack) -> String {
     }
     out.push_str(&format!("\n\n{}", pack.not_in_reports));
     out
+}
+
+/// Entries and what they paid, by status and error of their latest claim.
+fn claimed(pack: &Pack) -> BTreeMap<(String, String), (u64, i128)> {
+    let mut sums: BTreeMap<(String, String), (u64, i128)> = BTreeMap::new();
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
+    let ours = pack.entries.iter().map(|entry| (entry.claims.first(), entry.paid_cents));
+    let others = pack.claims_of_others.values().map(|claims| (claims.first(), 0));
+    for (claim, paid) in ours.chain(others) {
+        let Some(claim) = claim else { continue };
+        let (count, sum) = sums.entry((text(&claim.status), text(&claim.error_description))).or_default();
+        (*count, *sum) = (*count + 1, *sum + paid);
+    }
+    sums
 }
 
 /// A claim beside what our tables say of its entry.

@@ -2,7 +2,7 @@
 //! Promise: amounts are shown to the cent as they were delivered. Never: a Social Security number whole, unless settings allow it.
 
 use bonded_queries::{Format as AnswerFormat, Session, entry_history::ReportHistory};
-use bonded_schemas::{Registry, Report, edition::field_name, importer_number::shown_cell};
+use bonded_schemas::{Registry, Report, importer_number::shown_cell};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -205,5 +205,5 @@ fn mask(column: Option<&str>, texts: [&mut Option<String>; 2], show_ssn: bool) {
 /// Whether an edition says that the column may hold personal data.
 fn may_be_personal(column: &str) -> bool {
     let editions = Report::ALL.map(|report| Registry::builtin().edition(report));
-    editions.iter().flat_map(|edition| &edition.columns).any(|known| known.personal && field_name(&known.name) == column)
+    editions.iter().flat_map(|edition| &edition.columns).any(|known| known.personal && known.field() == column)
 }

@@ -73,6 +73,7 @@ impl Corpus {
             Report::Es001 => "ES-001_Entry_Summary_Header.csv",
             Report::Es002 => "ES-002_Entry_Summary_Line_Details.csv",
             Report::Es003 => "ES-003_Entry_Summary_Line_Tariff_Details.csv",
+            Report::CapeClaims => "CAPE_Claim_Details.csv",
         }
     }
 
@@ -141,6 +142,8 @@ impl Corpus {
 
     fn write_entry(&self, report: Report, entry: &Entry, sheet: &mut Sheet<'_>) -> io::Result<()> {
         match report {
+            // Nobody claimed anything yet.
+            Report::CapeClaims => Ok(()),
             Report::Es001 => sheet.row(&layout::header_row(&self.plan, entry)),
             Report::Es002 => {
                 entry.lines.iter().try_for_each(|line| sheet.row(&layout::line_row(&self.plan, &self.parties, entry, line)))

@@ -47,8 +47,8 @@ pub async fn deliver(house: &Lakehouse, tenant: &Tenant, corpus: &Corpus) -> Res
         .and_hms_opt(6, 0, 0)
         .map(|time| chrono::Utc.from_utc_datetime(&time))
         .ok_or_else(|| Error::new(ErrorKind::Internal, "the corpus has no report date"))?;
-    let mut done = Vec::with_capacity(Report::ALL.len());
-    for report in Report::ALL {
+    let mut done = Vec::with_capacity(Report::ENTRY_SUMMARIES.len());
+    for report in Report::ENTRY_SUMMARIES {
         let mut bytes = Vec::new();
         corpus
             .write(report, &mut bytes)

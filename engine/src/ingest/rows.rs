@@ -143,12 +143,14 @@ fn plain_fields(schema: &arrow::datatypes::Schema) -> Vec<arrow::datatypes::Fiel
     schema.fields().iter().filter(|field| !field.name().starts_with('_')).map(|field| field.as_ref().clone()).collect()
 }
 
-/// Month of Entry Date; ES-002's default layout has none, so month of the as-of time there.
+/// Month of Entry Date; the default layout of ES-002 and the claim details have none, so month of the as-of time there.
 fn layout(report: Report, schema: &arrow::datatypes::Schema) -> Layout<'_> {
-    let (partition_by_month_of, sorted_by): (_, &[&str]) = match report {
-        Report::Es001 => ("entry_date", &["entry_summary_number"]),
-        Report::Es002 => (table::AS_OF, &["entry_summary_number", "entry_summary_line_number"]),
-        Report::Es003 => ("entry_date", &["entry_summary_number", "entry_summary_line_number", "tariff_ordinal_number"]),
+    let partition_by_month_of = if report.is_dated_by_pull() { table::AS_OF } else { "entry_date" };
+    let sorted_by: &[&str] = match report {
+        Report::Es001 => &["entry_summary_number"],
+        Report::Es002 => &["entry_summary_number", "entry_summary_line_number"],
+        Report::Es003 => &["entry_summary_number", "entry_summary_line_number", "tariff_ordinal_number"],
+        Report::CapeClaims => &["entry_summary_number", "claim_number"],
     };
     Layout { schema, partition_by_month_of, sorted_by }
 }

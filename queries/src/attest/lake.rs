@@ -46,10 +46,7 @@ impl Session {
 }
 
 fn by_month(report: Report, fields: &[String]) -> String {
-    let date = match report {
-        Report::Es002 => "_as_of",
-        Report::Es001 | Report::Es003 => "entry_date",
-    };
+    let date = if report.is_dated_by_pull() { "_as_of" } else { "entry_date" };
     let sums: String = fields
         .iter()
         .map(|field| format!(", sum(\"{field}\") AS \"sum {field}\", count(\"{field}\") AS \"count {field}\""))

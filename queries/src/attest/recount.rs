@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, io::Cursor, sync::Arc};
 
-use bonded_schemas::{ColumnType, Report, edition::Required};
+use bonded_schemas::{ColumnType, edition::Required};
 use polars::prelude::*;
 
 use super::{Asked, Month, MonthTally, NotRead, Sum, Tally, placing::place, scan, typing};
@@ -200,7 +200,7 @@ fn count(frame: DataFrame, wanted: &Wanted, asked: &Asked<'_>) -> Result<Tally, 
         .filter(col(STAYS))
         .collect()?;
     let month = match wanted.entry_date {
-        Some(position) if asked.report != Report::Es002 => typing::month(cell(position), is_day_first(&rows, wanted)?),
+        Some(position) if !asked.report.is_dated_by_pull() => typing::month(cell(position), is_day_first(&rows, wanted)?),
         _ => lit(NULL).cast(DataType::Int32),
     };
     let rows = rows.lazy().with_columns([month.alias(MONTH)].into_iter().chain(amounts).collect::<Vec<_>>()).collect()?;
@@ -225,7 +225,7 @@ fn count(frame: DataFrame, wanted: &Wanted, asked: &Asked<'_>) -> Result<Tally, 
     let months = rows.lazy().group_by([col(MONTH)]).agg(questions).collect()?;
     for row in 0..months.height() {
         let month = match asked.report {
-            Report::Es002 => Month::of_time(asked.as_of),
+            report if report.is_dated_by_pull() => Month::of_time(asked.as_of),
             _ => Month::of_number(months.column(MONTH)?.i32()?.get(row)),
         };
         let mut found = MonthTally { rows: number(&months, ROWS, row)?, ..MonthTally::default() };

@@ -70,7 +70,7 @@ async fn answer(asked: &str) -> String {
     let (mut chosen, mut given, mut rules) = (None, Vec::new(), RuleBook::builtin().clone());
     for line in asked.lines().filter(|line| !line.is_empty() && !line.starts_with('#') && !line.starts_with("case ")) {
         if let Some(table) = line.strip_prefix("table ") {
-            rows.push((Report::ALL.into_iter().find(|report| report.table() == table).expect(table), Vec::new()));
+            rows.push((Report::ENTRY_SUMMARIES.into_iter().find(|report| report.table() == table).expect(table), Vec::new()));
         } else if let Some(check) = line.strip_prefix("check ") {
             let mut words = check.split(' ');
             chosen = words.next().map(str::to_owned);
@@ -84,7 +84,7 @@ async fn answer(asked: &str) -> String {
             rows.last_mut().expect("a table before its rows").1.push(cells);
         }
     }
-    let tables = Report::ALL.map(|report| {
+    let tables = Report::ENTRY_SUMMARIES.map(|report| {
         let given: Vec<&Vec<Vec<String>>> = rows.iter().filter(|(of, _)| *of == report).map(|(_, rows)| rows).collect();
         (report.table().to_owned(), table(report, &given))
     });

@@ -4,6 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use bonded_schemas::Report;
 use datafusion::{
     catalog::{SchemaProvider, TableFunctionArgs, TableFunctionImpl, TableProvider},
     common::{Result as DataFusionResult, ScalarValue},
@@ -39,8 +40,12 @@ const FUNCTIONS: [(&str, usize, &str); 3] = [
     ("tariff_lines_as_of", 1, include_str!("../../sql/history/tariff_lines_as_of.sql")),
 ];
 
+/// What CAPE answered, where that table is.
+const CLAIMS: (&str, &str) = ("cape_claims", include_str!("../../sql/cape/cape_claims.sql"));
+
 pub(super) async fn register(context: &SessionContext, schema: &dyn SchemaProvider) -> Result<()> {
-    for (name, sql) in VIEWS {
+    let claims = schema.table_exist(Report::CapeClaims.table()).then_some(CLAIMS);
+    for (name, sql) in VIEWS.into_iter().chain(claims) {
         let plan = context.state().create_logical_plan(sql).await?;
         schema.register_table(name.to_owned(), Arc::new(ViewTable::new(plan, Some(sql.to_owned()))))?;
     }
@@ -101,7 +106,11 @@ impl TableFunctionImpl for At {
         let history = self
             .histories
             .get(name)
-            .ok_or_else(|| Error::input(format!("at() knows es_001, es_002 and es_003, not `{name}`")))?
+            .ok_or_else(|| {
+                Error::input(format!(
+                    "at() knows the tables es_001, es_002, es_003 and cape_claim_details that have rows, not `{name}`"
+                ))
+            })?
             .clone();
         let table = match when {
             Expr::Literal(ScalarValue::Int64(Some(id)), _) => HistoryTable::at_snapshot(history, *id)?,

@@ -164,9 +164,16 @@ fn upload_files_hold_one_importer_and_at_most_9999_entries_each_once() {
 }
 
 #[test]
-fn the_claim_details_edition_binds_four_columns() {
-    let names: Vec<&str> = claim_edition().columns.iter().map(|column| column.name.as_str()).collect();
-    assert_eq!(names, ["ENTRY_NUMBER", "CLAIM_NUMBER", "STATUS", "ERROR_DESCRIPTION"]);
+fn a_status_that_was_never_seen_is_neither_taken_nor_failed() {
+    for (status, state) in [
+        ("Entry Summary Updated", ClaimState::Taken),
+        (" entry summary UPDATED ", ClaimState::Taken),
+        ("Failed", ClaimState::Failed),
+        ("Entry Summary Not Updated", ClaimState::Unknown),
+        ("", ClaimState::Unknown),
+    ] {
+        assert_eq!(ClaimState::of(status), state, "{status}");
+    }
 }
 
 #[test]

@@ -57,6 +57,7 @@ fn addition(name: &str) -> Column {
         ordinal: None,
         evidence: Evidence::Inferred,
         source: "accepted by the tenant".to_owned(),
+        table_name: None,
         personal: false,
     }
 }

@@ -80,7 +80,7 @@ impl<'a> Reading<'a> {
 
     /// The report most of whose columns are there; of equals the coarser.
     pub(super) fn nearest(&self) -> Option<Report> {
-        let scored = Report::ALL.into_iter().map(|report| (self.score(report), report));
+        let scored = Report::ENTRY_SUMMARIES.into_iter().map(|report| (self.score(report), report));
         scored.rev().max_by_key(|(score, _)| *score).filter(|((matched, _), _)| *matched > 0).map(|(_, report)| report)
     }
 

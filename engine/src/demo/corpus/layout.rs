@@ -109,11 +109,14 @@ const ES_003: [&str; 27] = [
     "Line Tariff Duty Amount",
 ];
 
+const CAPE_CLAIMS: [&str; 4] = ["ENTRY_NUMBER", "CLAIM_NUMBER", "STATUS", "ERROR_DESCRIPTION"];
+
 pub fn default_columns(report: Report) -> &'static [&'static str] {
     match report {
         Report::Es001 => &ES_001,
         Report::Es002 => &ES_002,
         Report::Es003 => &ES_003,
+        Report::CapeClaims => &CAPE_CLAIMS,
     }
 }
 
@@ -127,6 +130,7 @@ pub fn optional_columns(report: Report) -> &'static [&'static str] {
         Report::Es001 => &OPTIONAL_ES_001,
         Report::Es002 => &OPTIONAL_ES_002,
         Report::Es003 => &OPTIONAL_ES_003,
+        Report::CapeClaims => &[],
     }
 }
 

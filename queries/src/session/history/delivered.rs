@@ -41,7 +41,10 @@ impl TableFunctionImpl for ColumnsDelivered {
         };
         let name = table.try_as_str().flatten().unwrap_or_default();
         if bonded_schemas::Report::ALL.iter().all(|report| report.table() != name) {
-            return Err(Error::input(format!("columns_delivered() knows es_001, es_002 and es_003, not `{name}`")).into());
+            return Err(Error::input(format!(
+                "columns_delivered() knows es_001, es_002, es_003 and cape_claim_details, not `{name}`"
+            ))
+            .into());
         }
         // A table that was never made has no deliveries.
         Ok(Arc::new(OfTable { history: self.histories.get(name).cloned() }))

@@ -19,6 +19,7 @@ fn column(name: &str, kind: ColumnType) -> Column {
         ordinal: None,
         evidence: Evidence::Inferred,
         source: String::new(),
+        table_name: None,
         personal: false,
     }
 }
