@@ -38,7 +38,7 @@ impl Session {
         let mut counts: BTreeMap<(String, &'static str, Option<String>), (State, u64)> = BTreeMap::new();
         self.each_entry(|facts| {
             found.entries += 1;
-            for deadline in deadline::deadlines(&facts, today) {
+            for deadline in deadline::deadlines(self.rules(), &facts, today) {
                 let key = (deadline.kind.clone(), deadline.state.as_str(), deadline.why.clone());
                 counts.entry(key).or_insert((deadline.state, 0)).1 += 1;
                 if keep(&deadline) {

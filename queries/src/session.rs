@@ -94,6 +94,7 @@ impl fmt::Debug for SessionParts {
 pub struct Session {
     context: SessionContext,
     limits: Limits,
+    rules: RuleBook,
     works: Works,
 }
 
@@ -182,7 +183,7 @@ impl Session {
         context.register_catalog(CATALOG, Arc::new(catalog));
         functions::register(&context);
         history::register(&context, public.as_ref()).await?;
-        Ok(Self { context, limits, works: Works::default() })
+        Ok(Self { context, limits, rules: book.clone(), works: Works::default() })
     }
 
     /// Plans the question and starts to answer it.
@@ -233,6 +234,10 @@ impl Session {
 
     pub(crate) fn context(&self) -> &SessionContext {
         &self.context
+    }
+
+    pub(crate) fn rules(&self) -> &RuleBook {
+        &self.rules
     }
 
     pub(crate) fn works(&self) -> &Works {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     error::{Error, Result},
-    rules::Mark,
+    rules::{ClosingRule, Mark},
 };
 
 /// One federal holiday.
@@ -101,14 +101,18 @@ pub fn holiday(day: NaiveDate) -> Option<&'static str> {
         .map(|holiday| holiday.name.as_str())
 }
 
-/// The same day, or the next that is neither weekend nor federal holiday.
-pub fn roll(day: NaiveDate) -> Rolled {
+fn closing(day: NaiveDate, closings: &[ClosingRule]) -> Option<&str> {
+    closings.iter().find(|closing| closing.from == day).map(|closing| closing.name.as_str())
+}
+
+/// The same day, or the next that is neither weekend nor federal holiday nor one of these closings.
+pub fn roll(day: NaiveDate, closings: &[ClosingRule]) -> Rolled {
     let mut rolled = Rolled { date: day, over: Vec::new() };
     loop {
         let closed = match rolled.date.weekday() {
             Weekday::Sat => Some("Saturday"),
             Weekday::Sun => Some("Sunday"),
-            _ => holiday(rolled.date),
+            _ => holiday(rolled.date).or_else(|| closing(rolled.date, closings)),
         };
         match (closed, rolled.date.succ_opt()) {
             (Some(name), Some(next)) => {
@@ -159,12 +163,12 @@ mod tests {
 
     #[test]
     fn a_date_rolls_over_weekend_and_holiday_to_the_next_business_day() {
-        let rolled = roll(day("2026-01-17"));
+        let rolled = roll(day("2026-01-17"), &[]);
         assert_eq!(rolled.date, day("2026-01-20"));
         assert_eq!(rolled.over, ["Saturday", "Sunday", "Birthday of Martin Luther King, Jr."]);
-        assert_eq!(roll(day("2026-07-03")).date, day("2026-07-06"));
-        assert_eq!(roll(day("2021-12-31")).date, day("2022-01-03"));
-        assert_eq!(roll(day("2026-01-20")), Rolled { date: day("2026-01-20"), over: vec![] });
+        assert_eq!(roll(day("2026-07-03"), &[]).date, day("2026-07-06"));
+        assert_eq!(roll(day("2021-12-31"), &[]).date, day("2022-01-03"));
+        assert_eq!(roll(day("2026-01-20"), &[]), Rolled { date: day("2026-01-20"), over: vec![] });
     }
 
     /// Five hundred years: never more than four days on (a long weekend), never back, always a business day.
@@ -172,7 +176,7 @@ mod tests {
     fn no_roll_is_longer_than_a_long_weekend() {
         for number in 719_163..(719_163 + 182_620) {
             let day = NaiveDate::from_num_days_from_ce_opt(number).unwrap();
-            let rolled = roll(day);
+            let rolled = roll(day, &[]);
             assert!((rolled.date - day).num_days() as usize == rolled.over.len() && rolled.over.len() <= 3, "{day} {rolled:?}");
             assert!(rolled.date.weekday().number_from_monday() <= 5 && holiday(rolled.date).is_none(), "{day}");
         }

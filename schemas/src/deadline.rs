@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::{
     calendar,
-    cape::{self, Phase},
+    cape::Phase,
     entry_facts::{DateColumn, EntryFacts, dollars},
-    rules::Mark,
+    rules::{ClosingRule, Mark, RuleBook},
 };
 
 mod rule;
@@ -82,19 +82,19 @@ pub fn deadline_rules() -> &'static [DeadlineRule] {
     &RULES
 }
 
-/// Every deadline of an entry, by the known rules: open, expired, or not judged and why. What does not run is not told:
+/// Every deadline of an entry, by the rules of a book: open, expired, or not judged and why. What does not run is not told:
 /// a protest of what is not liquidated, a reconciliation of what is not flagged.
-pub fn deadlines(facts: &EntryFacts, today: NaiveDate) -> Vec<Deadline> {
+pub fn deadlines(book: &RuleBook, facts: &EntryFacts, today: NaiveDate) -> Vec<Deadline> {
     let mut found: Vec<Deadline> = Vec::new();
-    for rule in deadline_rules() {
+    for rule in &book.deadlines {
         // A missing entry date makes each rule of a kind not judged; once is enough.
-        if let Some(deadline) = rule.judge(facts, today)
+        if let Some(deadline) = rule.judge(facts, today, &book.closings)
             && !found.iter().any(|known| known.kind == deadline.kind)
         {
             found.push(deadline);
         }
     }
-    found.extend(cape::cape_rules().phases.iter().filter_map(|phase| window(phase, facts, today)));
+    found.extend(book.phases().iter().filter_map(|phase| window(phase, facts, today)));
     found
 }
 
@@ -137,7 +137,7 @@ fn window(phase: &Phase, facts: &EntryFacts, today: NaiveDate) -> Option<Deadlin
         (&kind, &title, "importer"),
         Some((date, basis, remarks)),
         None,
-        false,
+        None,
         stake,
         (phase.mark, &phase.source),
     ))
@@ -150,12 +150,15 @@ fn deadline(
     (kind, title, whose): (&str, &str, &str),
     until: Option<(NaiveDate, String, Vec<String>)>,
     why: Option<String>,
-    rolls: bool,
+    rolls_over: Option<&[ClosingRule]>,
     stake: Option<(String, &'static str)>,
     (mark, source): (Mark, &str),
 ) -> Deadline {
     let raw = until.as_ref().map(|(date, ..)| *date);
-    let rolled = raw.map(|date| if rolls { calendar::roll(date) } else { calendar::Rolled { date, over: Vec::new() } });
+    let rolled = raw.map(|date| match rolls_over {
+        Some(closings) => calendar::roll(date, closings),
+        None => calendar::Rolled { date, over: Vec::new() },
+    });
     let state = match (raw, &rolled) {
         (Some(raw), _) if today <= raw => State::Open,
         (_, Some(rolled)) if today <= rolled.date => State::OpenIfRolled,

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 mod book;
 mod codes;
 
-pub use book::{EntryTypeRule, FamilyRule, HtsPerLineRule, RateRule, RuleBook, RuleLine};
+pub use book::{CapeWindowRule, ClosingRule, EntryTypeRule, FamilyRule, HtsPerLineRule, RateRule, RuleBook, RuleLine};
 pub use codes::{Code, CodeRule, KnownCodes, code_rule, parse_codes};
 
 /// Bounds of an entry's merchandise processing fee (class 499, 19 CFR 24.23) over a span of entry dates.

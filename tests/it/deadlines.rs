@@ -229,3 +229,34 @@ fn unescaped(value: &str) -> String {
     }
     out
 }
+
+#[test]
+fn rules_added_to_a_lake_reach_its_deadlines_its_calendar_and_its_cape_windows() {
+    let world = World::new();
+    let header = "Entry Summary Number,Entry Type Code,Entry Date,Liquidation Date,Liquidation Status,Total Duty Amount";
+    let file = world.file("ES-001.csv", format!("{header}\nXZ910000013,01,01/05/2025,11/14/2025,Liquidated,10.00\n"));
+    world.ingest(TENANT, &[file]);
+    let protest = || {
+        let all = world.json(&["deadlines", "--tenant", TENANT, "--today", "2025-12-01", "--all"]);
+        let one = all.iter().find(|d| d["kind"] == "protest").unwrap_or_else(|| panic!("{all:?}")).clone();
+        (one["raw_date"].as_str().unwrap().to_owned(), one["rolled_date"].as_str().unwrap().to_owned())
+    };
+    // 180 days after 2025-11-14 is a Wednesday.
+    assert_eq!(protest(), ("2026-05-13".to_owned(), "2026-05-13".to_owned()));
+    let source = ["--source", "a notice made up"];
+    let add = |rule: &[&str]| world.ok(&[&["rules", "add"], rule, &source[..]].concat());
+    add(&["closing", "--name", "A day of mourning", "--from", "2026-05-13"]);
+    assert_eq!(protest(), ("2026-05-13".to_owned(), "2026-05-14".to_owned()));
+    add(&["deadline", "--kind", "protest", "--after", "liquidation_date", "--days", "190", "--from", "2025-01-01"]);
+    assert_eq!(protest(), ("2026-05-23".to_owned(), "2026-05-26".to_owned()), "over a weekend and Memorial Day");
+    let listed = world.ok(&["rules", "list", "deadline"]);
+    assert!(listed.contains("190 days after Liquidation Date") && listed.contains("this lake"), "{listed}");
+    let out = world.path("cape").display().to_string();
+    let cape = ["cape", "--tenant", TENANT, "--phase", "3", "--today", "2026-08-01", "--out", &out];
+    assert!(world.run(&cape).stderr.contains("no known opening date"));
+    add(&["cape-window", "--phase", "3", "--from", "2026-07-30"]);
+    assert_eq!(world.run(&cape).code, 0);
+    let wrong =
+        [&["rules", "add", "deadline", "--kind", "x", "--after", "birthday", "--days", "1", "--from", "2025-01-01"], &source[..]];
+    assert!(world.run(&wrong.concat()).stderr.contains("liquidation_date"));
+}

@@ -28,6 +28,7 @@ use crate::{
     claims::{self, Claim},
     error::{Error, Result},
     lakehouse::Lakehouse,
+    rules,
 };
 
 const SHOWN_MAX: usize = 50;
@@ -71,9 +72,9 @@ pub async fn cape(house: &Lakehouse, args: &args::Cape, output: &Output) -> Resu
         return read(house, tenant, file, output).await;
     }
     let named = args.tenant.as_ref().ok_or_else(|| Error::input("name the tenant with --tenant or BONDED_TENANT"))?;
-    let rules = cape_rules();
-    let phase = rules.phase(args.phase).ok_or_else(|| {
-        let known: Vec<String> = rules.phases.iter().map(|phase| phase.number.to_string()).collect();
+    let phases = rules::book(&house.settings)?.phases();
+    let phase = phases.iter().find(|phase| phase.number == args.phase).ok_or_else(|| {
+        let known: Vec<String> = phases.iter().map(|phase| phase.number.to_string()).collect();
         Error::input(format!("CAPE has no phase {}; known: {}", args.phase, known.join(", ")))
     })?;
     let tenant = open(house, named).await?;

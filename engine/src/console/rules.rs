@@ -2,7 +2,9 @@
 
 use bonded_schemas::{
     RuleBook,
-    rules::{EntryTypeRule, FamilyRule, HtsPerLineRule, Mark, MpfRule, RateRule, RuleLine},
+    deadline::{DeadlineRule, Term},
+    entry_facts::DateColumn,
+    rules::{CapeWindowRule, ClosingRule, EntryTypeRule, FamilyRule, HtsPerLineRule, Mark, MpfRule, RateRule, RuleLine},
 };
 use chrono::{Datelike, NaiveDate};
 
@@ -20,7 +22,7 @@ pub fn rules(house: &Lakehouse, action: &RulesAction, output: &Output) -> Result
     let lines = match action {
         RulesAction::List { kind } => list(&rules::book(&house.settings)?, kind.as_deref())?,
         RulesAction::Add { rule } => {
-            let new = book_of(rule);
+            let new = book_of(rule, &rules::book(&house.settings)?)?;
             let kind = new.lines().first().map(|line| (line.kind, line.from, line.key.clone()));
             let lines = rules::add(&house.settings, &new)?.lines();
             lines.into_iter().filter(|line| kind == Some((line.kind, line.from, line.key.clone()))).collect()
@@ -35,7 +37,9 @@ fn list(book: &RuleBook, kind: Option<&str>) -> Result<Vec<RuleLine>> {
     let Some(kind) = kind else { return Ok(lines) };
     let kind = kind.replace('-', "_");
     if !lines.iter().any(|line| line.kind == kind) {
-        return Err(Error::input(format!("no kind of rule `{kind}`; known: mpf, rate, hts_per_line, family, entry_type")));
+        return Err(Error::input(format!(
+            "no kind of rule `{kind}`; known: mpf, rate, hts_per_line, family, entry_type, deadline, closing, cape_window"
+        )));
     }
     Ok(lines.into_iter().filter(|line| line.kind == kind).collect())
 }
@@ -61,7 +65,7 @@ fn text(lines: &[RuleLine]) -> String {
 }
 
 /// The rule as typed; it is checked when it is added.
-fn book_of(rule: &NewRule) -> RuleBook {
+fn book_of(rule: &NewRule, known: &RuleBook) -> Result<RuleBook> {
     let mut book = RuleBook::default();
     match rule {
         NewRule::Mpf { dates, minimum, maximum } => book.mpf.push(MpfRule {
@@ -103,8 +107,57 @@ fn book_of(rule: &NewRule) -> RuleBook {
             mark: mark(dates),
             source: dates.source.clone(),
         }),
+        NewRule::Deadline { dates, kind, after, days, months, title, whose, rolls } => {
+            let before = known.deadlines.iter().rfind(|rule| rule.kind == *kind);
+            let term = Term { column: date_column(after)?, days: *days, months: *months, known: None };
+            let mut terms = before.map(|rule| rule.terms.clone()).unwrap_or_default();
+            // Where a deadline is the earliest of several terms, the one of this column changes.
+            match terms.iter_mut().find(|one| one.column == term.column) {
+                Some(same) => (same.days, same.months) = (term.days, term.months),
+                None => terms.push(term),
+            }
+            let told = |given: &Option<String>, before: Option<&String>, otherwise: &str| {
+                given.clone().or_else(|| before.cloned()).unwrap_or_else(|| otherwise.to_owned())
+            };
+            book.deadlines.push(DeadlineRule {
+                title: told(title, before.map(|rule| &rule.title), kind),
+                whose: told(whose, before.map(|rule| &rule.whose), "importer"),
+                kind: kind.clone(),
+                from: Some(dates.from),
+                until: dates.until,
+                terms,
+                only_if: before.and_then(|rule| rule.only_if.clone()),
+                done_if: before.and_then(|rule| rule.done_if),
+                stated_in: before.and_then(|rule| rule.stated_in),
+                not_judged_if: before.and_then(|rule| rule.not_judged_if.clone()),
+                rolls: rolls.or(before.map(|rule| rule.rolls)).unwrap_or_default(),
+                mark: mark(dates),
+                source: dates.source.clone(),
+            });
+        }
+        NewRule::Closing { dates, name } => {
+            if dates.until.is_some() {
+                return Err(Error::input("a closing is one day: give --from and no --until"));
+            }
+            let (mark, source) = (mark(dates), dates.source.clone());
+            book.closings.push(ClosingRule { name: name.clone(), from: dates.from, mark, source });
+        }
+        NewRule::CapeWindow { dates, phase } => book.cape_windows.push(CapeWindowRule {
+            phase: phase.to_string(),
+            from: dates.from,
+            until: dates.until,
+            mark: mark(dates),
+            source: dates.source.clone(),
+        }),
     }
-    book
+    Ok(book)
+}
+
+fn date_column(name: &str) -> Result<DateColumn> {
+    DateColumn::ALL.into_iter().find(|column| column.field() == name).ok_or_else(|| {
+        let known = DateColumn::ALL.map(DateColumn::field).join(", ");
+        Error::input(format!("no date column `{name}` to count from; known: {known}"))
+    })
 }
 
 fn mark(dates: &args::Dates) -> Mark {

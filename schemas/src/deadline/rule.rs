@@ -2,17 +2,17 @@
 //! Promise: the earliest of its terms is the deadline; what is missing is named by its column.
 
 use chrono::{Duration, Months, NaiveDate};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Deadline, deadline};
 use crate::{
     entry_facts::{DateColumn, EntryFacts, TextColumn, dollars},
     error::{Error, Result},
-    rules::Mark,
+    rules::{ClosingRule, Mark},
 };
 
 /// One row of `rules/deadlines.toml`; its head says what each field means.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeadlineRule {
     pub kind: String,
@@ -31,7 +31,7 @@ pub struct DeadlineRule {
 }
 
 /// A span from a date.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Term {
     pub column: DateColumn,
@@ -41,14 +41,14 @@ pub struct Term {
     pub known: Option<Known>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Known {
     Sometimes,
 }
 
 /// Whether a text column begins with one of these, case aside.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     pub column: TextColumn,
@@ -67,7 +67,7 @@ pub fn parse_deadlines(text: &str) -> Result<Vec<DeadlineRule>> {
 
     let file: File = toml::from_str(text).map_err(|e| Error::setup(format!("deadline rules cannot be read: {}", e.message())))?;
     for (position, rule) in file.rule.iter().enumerate() {
-        if rule.terms.is_empty() || rule.terms.iter().any(|term| term.days.is_some() == term.months.is_some()) {
+        if !rule.is_whole() {
             return Err(Error::setup(format!("deadline rule `{}` needs terms, each of days or of months", rule.kind)));
         }
         let overlaps = |other: &&DeadlineRule| {
@@ -95,7 +95,7 @@ enum Judged {
 }
 
 impl DeadlineRule {
-    pub(super) fn judge(&self, facts: &EntryFacts, today: NaiveDate) -> Option<Deadline> {
+    pub(super) fn judge(&self, facts: &EntryFacts, today: NaiveDate, closings: &[ClosingRule]) -> Option<Deadline> {
         let judged = self.reckon(facts, today);
         let (until, why) = match judged {
             Judged::Nothing => return None,
@@ -109,10 +109,19 @@ impl DeadlineRule {
             (&self.kind, &self.title, &self.whose),
             until,
             why,
-            self.rolls,
+            self.rolls.then_some(closings),
             stake,
             (self.mark, &self.source),
         ))
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.terms.is_empty() && self.terms.iter().all(|term| term.days.is_some() != term.months.is_some())
+    }
+
+    /// `180 days after Liquidation Date`; the earliest of several.
+    pub(crate) fn says(&self) -> String {
+        self.terms.iter().map(|term| term.span(term.column.name())).collect::<Vec<_>>().join(" or ")
     }
 
     fn reckon(&self, facts: &EntryFacts, today: NaiveDate) -> Judged {

@@ -18,7 +18,7 @@ fn entry(entered: &str, liquidated: Option<&str>) -> EntryFacts {
 }
 
 fn find(facts: &EntryFacts, today: &str, kind: &str) -> Option<Deadline> {
-    deadlines(facts, day(today)).into_iter().find(|deadline| deadline.kind == kind)
+    deadlines(RuleBook::builtin(), facts, day(today)).into_iter().find(|deadline| deadline.kind == kind)
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_missing_column_makes_a_deadline_not_judged_and_is_named_while_a_blank_one_o
         assert!(deadline.why.unwrap().contains(&format!("column {column} was not delivered")), "{kind}");
     }
     facts.set_date(DateColumn::EntryDate, None);
-    let all = deadlines(&facts, day("2026-01-01"));
+    let all = deadlines(RuleBook::builtin(), &facts, day("2026-01-01"));
     assert_eq!(all.iter().filter(|deadline| deadline.kind == "protest").count(), 1, "told once, not once a rule");
 }
 
@@ -141,11 +141,11 @@ fn cape_takes_an_entry_that_paid_for_80_days_from_liquidation() {
 fn what_expires_next_comes_first_and_what_is_not_judged_last() {
     let mut all: Vec<Deadline> = [entry("2025-06-01", Some("2026-03-06")), entry("2024-03-01", Some("2025-01-10"))]
         .iter()
-        .flat_map(|facts| deadlines(facts, day("2026-03-10")))
+        .flat_map(|facts| deadlines(RuleBook::builtin(), facts, day("2026-03-10")))
         .collect();
     let mut unknown = entry("2025-06-01", None);
     unknown.delivered = std::sync::Arc::default();
-    all.extend(deadlines(&unknown, day("2026-03-10")));
+    all.extend(deadlines(RuleBook::builtin(), &unknown, day("2026-03-10")));
     all.reverse();
     sort(&mut all);
     let states: Vec<State> = all.iter().map(|deadline| deadline.state).collect();

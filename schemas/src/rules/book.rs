@@ -8,13 +8,18 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use super::{Code, Mark, MpfRule, code_rule, mpf_rules};
-use crate::error::{Error, Result};
+use crate::{
+    cape::{Phase, cape_rules},
+    deadline::{DeadlineRule, deadline_rules},
+    error::{Error, Result},
+};
 
 mod dated;
 
 use dated::{Dated, merge};
 
-/// All rules of one lake. As TOML: `[[mpf]]`, `[[rate]]`, `[[hts_per_line]]`, `[[family]]`, `[[entry_type]]`.
+/// All rules of one lake. As TOML: `[[mpf]]`, `[[rate]]`, `[[hts_per_line]]`, `[[family]]`, `[[entry_type]]`, `[[deadline]]`,
+/// `[[closing]]`, `[[cape_window]]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RuleBook {
@@ -29,6 +34,38 @@ pub struct RuleBook {
     pub families: Vec<FamilyRule>,
     #[serde(rename = "entry_type", skip_serializing_if = "Vec::is_empty")]
     pub entry_types: Vec<EntryTypeRule>,
+    #[serde(rename = "deadline", skip_serializing_if = "Vec::is_empty")]
+    pub deadlines: Vec<DeadlineRule>,
+    /// Beside the federal holidays, which are computed.
+    #[serde(rename = "closing", skip_serializing_if = "Vec::is_empty")]
+    pub closings: Vec<ClosingRule>,
+    #[serde(rename = "cape_window", skip_serializing_if = "Vec::is_empty")]
+    pub cape_windows: Vec<CapeWindowRule>,
+}
+
+/// A day on which federal offices are closed and that no rule computes: by executive order, say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClosingRule {
+    pub name: String,
+    /// The day.
+    pub from: NaiveDate,
+    pub mark: Mark,
+    pub source: String,
+}
+
+/// When a phase of CAPE takes declarations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CapeWindowRule {
+    /// Number of the phase, as text.
+    pub phase: String,
+    pub from: NaiveDate,
+    /// First day on which it is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<NaiveDate>,
+    pub mark: Mark,
+    pub source: String,
 }
 
 /// Rate of a line fee.
@@ -91,7 +128,7 @@ pub struct EntryTypeRule {
 /// One rule as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuleLine {
-    /// `mpf`, `rate`, `hts_per_line`, `family` or `entry_type`.
+    /// `mpf`, `rate`, `hts_per_line`, `family`, `entry_type`, `deadline`, `closing` or `cape_window`.
     pub kind: &'static str,
     /// What the rule is of: a fee, a prefix, a code; empty where the kind has one rule at a time.
     pub key: String,
@@ -134,7 +171,26 @@ impl RuleBook {
             hts_per_line: merge(&self.hts_per_line, &own.hts_per_line)?,
             families: merge(&self.families, &own.families)?,
             entry_types: merge(&self.entry_types, &own.entry_types)?,
+            deadlines: merge(&self.deadlines, &own.deadlines)?,
+            closings: merge(&self.closings, &own.closings)?,
+            cape_windows: merge(&self.cape_windows, &own.cape_windows)?,
         })
+    }
+
+    /// The phases of CAPE as these windows have them: what a phase takes is in the build, when it does may be added. Of two
+    /// windows of a phase the later counts.
+    pub fn phases(&self) -> Vec<Phase> {
+        let mut phases = cape_rules().phases.clone();
+        for phase in &mut phases {
+            let number = phase.number.to_string();
+            if let Some(window) = self.cape_windows.iter().rfind(|window| window.phase == number) {
+                (phase.opens, phase.closes) = (Some(window.from), window.until);
+                if phase.source != window.source {
+                    phase.source = format!("{}; window: {}", phase.source, window.source);
+                }
+            }
+        }
+        phases
     }
 
     /// Every rule, by kind, key and date.
@@ -145,6 +201,9 @@ impl RuleBook {
         lines.extend(self::lines(&self.hts_per_line, &builtin.hts_per_line));
         lines.extend(self::lines(&self.families, &builtin.families));
         lines.extend(self::lines(&self.entry_types, &builtin.entry_types));
+        lines.extend(self::lines(&self.deadlines, &builtin.deadlines));
+        lines.extend(self::lines(&self.closings, &builtin.closings));
+        lines.extend(self::lines(&self.cape_windows, &builtin.cape_windows));
         lines
     }
 }
@@ -162,6 +221,16 @@ fn lines<T: Dated>(rules: &[T], builtin: &[T]) -> Vec<RuleLine> {
         own: !is_builtin(rule),
     };
     rules.iter().map(line).collect()
+}
+
+fn window(phase: &Phase) -> Option<CapeWindowRule> {
+    Some(CapeWindowRule {
+        phase: phase.number.to_string(),
+        from: phase.opens?,
+        until: phase.closes,
+        mark: phase.mark,
+        source: phase.source.clone(),
+    })
 }
 
 fn read_builtin() -> Result<RuleBook> {
@@ -183,6 +252,9 @@ fn read_builtin() -> Result<RuleBook> {
         hts_per_line: toml::from_str::<File<_>>(include_str!("../../rules/hts_per_line.toml")).map_err(fault)?.rule,
         families: toml::from_str::<File<_>>(include_str!("../../rules/families.toml")).map_err(fault)?.rule,
         entry_types: entry_types.collect(),
+        deadlines: deadline_rules().to_vec(),
+        closings: Vec::new(),
+        cape_windows: cape_rules().phases.iter().filter_map(window).collect(),
     };
     RuleBook::default().with(&book)
 }

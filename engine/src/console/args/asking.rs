@@ -112,7 +112,7 @@ pub struct Report {
 pub enum RulesAction {
     /// All rules with their dates, marks and sources (V verified, S secondary, G general knowledge)
     List {
-        /// Only this kind: mpf, rate, hts_per_line, family, entry_type
+        /// Only this kind: mpf, rate, hts_per_line, family, entry_type, deadline, closing, cape_window
         kind: Option<String>,
     },
     /// Add a rule to this lake
@@ -167,6 +167,44 @@ pub enum NewRule {
         dates: Dates,
         #[arg(long)]
         code: String,
+    },
+    /// How long a deadline runs, for entries made on or after a day. What is not said stays as the rule before has it;
+    /// conditions of a new kind are written into the lake's rules.toml by hand
+    Deadline {
+        #[command(flatten)]
+        dates: Dates,
+        /// protest, psc, reconciliation_other, reconciliation_fta, voluntary_reliquidation, or a kind of your own
+        #[arg(long)]
+        kind: String,
+        /// Column it runs from: entry_date, entry_summary_date, importation_date, liquidation_date
+        #[arg(long, value_name = "COLUMN")]
+        after: String,
+        #[arg(long, required_unless_present = "months", conflicts_with = "months", allow_negative_numbers = true)]
+        days: Option<i64>,
+        #[arg(long)]
+        months: Option<u32>,
+        #[arg(long)]
+        title: Option<String>,
+        /// Who must act
+        #[arg(long)]
+        whose: Option<String>,
+        /// Whether a weekend or holiday moves the last day
+        #[arg(long)]
+        rolls: Option<bool>,
+    },
+    /// A day on which federal offices are closed that is no holiday by rule (--from is the day)
+    Closing {
+        #[command(flatten)]
+        dates: Dates,
+        #[arg(long)]
+        name: String,
+    },
+    /// When a phase of CAPE opens (--from) and closes (--until)
+    CapeWindow {
+        #[command(flatten)]
+        dates: Dates,
+        #[arg(long)]
+        phase: u8,
     },
 }
 

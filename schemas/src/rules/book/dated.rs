@@ -3,8 +3,9 @@
 
 use chrono::NaiveDate;
 
-use super::{EntryTypeRule, FamilyRule, HtsPerLineRule, RateRule};
+use super::{CapeWindowRule, ClosingRule, DeadlineRule, EntryTypeRule, FamilyRule, HtsPerLineRule, RateRule};
 use crate::{
+    cape::cape_rules,
     error::{Error, Result},
     rules::{Mark, MpfRule, cents},
 };
@@ -30,8 +31,13 @@ pub(super) fn merge<T: Dated>(known: &[T], added: &[T]) -> Result<Vec<T>> {
     let mut all = known.to_vec();
     for rule in added {
         check(rule)?;
-        match all.iter().find(|other| other.key() == rule.key() && other.from() == rule.from()) {
-            Some(same) if same.value() == rule.value() => {}
+        match all.iter_mut().find(|other| other.key() == rule.key() && other.from() == rule.from()) {
+            Some(same) if same.value() == rule.value() => {
+                // Said again with its last day, which was not known.
+                if let (None, Some(until)) = (same.until(), rule.until()) {
+                    same.end(until);
+                }
+            }
             Some(_) => return Err(Error::setup(format!("{} is there already with other figures; drop one", name(rule)))),
             None => all.push(rule.clone()),
         }
@@ -196,4 +202,64 @@ impl Dated for EntryTypeRule {
         (!two).then_some("its code must be two digits, such as `01`")
     }
     dates!(optional);
+}
+
+impl Dated for DeadlineRule {
+    const KIND: &'static str = "deadline";
+    fn key(&self) -> &str {
+        &self.kind
+    }
+    fn value(&self) -> String {
+        self.says()
+    }
+    fn fault(&self) -> Option<&'static str> {
+        let word =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if !word(&self.kind) || self.kind.starts_with("cape_phase_") {
+            return Some("its kind must be of small letters, digits and `_`, and not one of CAPE's");
+        }
+        (!self.is_whole()).then_some("it needs terms, each of days or of months")
+    }
+    dates!(optional);
+}
+
+impl Dated for ClosingRule {
+    const KIND: &'static str = "closing";
+    fn key(&self) -> &str {
+        &self.name
+    }
+    fn from(&self) -> Option<NaiveDate> {
+        Some(self.from)
+    }
+    fn until(&self) -> Option<NaiveDate> {
+        self.from.succ_opt()
+    }
+    fn end(&mut self, _: NaiveDate) {}
+    fn value(&self) -> String {
+        self.name.clone()
+    }
+    fn mark(&self) -> Mark {
+        self.mark
+    }
+    fn source(&self) -> &str {
+        &self.source
+    }
+    fn fault(&self) -> Option<&'static str> {
+        self.name.trim().is_empty().then_some("the day needs a name")
+    }
+}
+
+impl Dated for CapeWindowRule {
+    const KIND: &'static str = "cape_window";
+    fn key(&self) -> &str {
+        &self.phase
+    }
+    fn value(&self) -> String {
+        format!("phase {} takes declarations", self.phase)
+    }
+    fn fault(&self) -> Option<&'static str> {
+        let is_known = cape_rules().phases.iter().any(|phase| phase.number.to_string() == self.phase);
+        (!is_known).then_some("CAPE has no such phase in this build")
+    }
+    dates!(required);
 }

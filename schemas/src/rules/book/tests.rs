@@ -73,3 +73,37 @@ fn malformed_rules_are_refused_by_name() {
         assert!(error.message.contains(said), "{said}: {error}");
     }
 }
+
+#[test]
+fn a_phase_of_cape_opens_and_closes_as_the_lake_says() {
+    let window = |phase: u8, dates: &str| {
+        let text = format!("[[cape_window]]\nphase = \"{phase}\"\n{dates}\nmark = \"S\"\nsource = \"a notice made up\"\n");
+        RuleBook::builtin().with(&RuleBook::parse(&text).unwrap()).unwrap()
+    };
+    let of = |book: &RuleBook, number| book.phases().into_iter().find(|phase| phase.number == number).unwrap();
+    let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+    assert_eq!(RuleBook::builtin().phases(), cape_rules().phases, "nothing is added, nothing changes");
+    assert_eq!(of(RuleBook::builtin(), 3).opens, None);
+    let book = window(3, "from = \"2026-07-30\"");
+    assert_eq!((of(&book, 3).opens, of(&book, 3).closes), (Some(day("2026-07-30")), None));
+    assert!(of(&book, 3).source.contains("a notice made up"));
+    let book = window(1, "from = \"2026-04-20\"\nuntil = \"2026-12-01\"");
+    assert_eq!(of(&book, 1).is_open(day("2026-12-01")).unwrap_err(), "phase 1 closed on 2026-12-01");
+    let unknown = "[[cape_window]]\nphase = \"9\"\nfrom = \"2026-07-30\"\nmark = \"S\"\nsource = \"x\"\n";
+    assert!(RuleBook::parse(unknown).unwrap_err().message.contains("no such phase"));
+}
+
+#[test]
+fn deadlines_and_closings_of_a_lake_stand_beside_those_of_the_build() {
+    let text = "[[deadline]]\nkind = \"protest\"\ntitle = \"Protest\"\nwhose = \"importer\"\nfrom = \"2027-01-01\"\nterms = [{ column = \"liquidation_date\", days = 200 }]\nrolls = true\nmark = \"S\"\nsource = \"x\"\n
+[[closing]]\nname = \"A day of mourning\"\nfrom = \"2026-03-04\"\nmark = \"G\"\nsource = \"x\"\n";
+    let book = RuleBook::builtin().with(&RuleBook::parse(text).unwrap()).unwrap();
+    let protests: Vec<_> = book.deadlines.iter().filter(|rule| rule.kind == "protest").collect();
+    assert_eq!(protests.len(), 3);
+    assert_eq!((protests[1].until, protests[2].until), ("2027-01-01".parse().ok(), None), "the open one ends where it begins");
+    assert_eq!(book.lines().iter().filter(|line| line.own).count(), 2);
+    let rolled = crate::calendar::roll("2026-03-04".parse().unwrap(), &book.closings);
+    assert_eq!((rolled.date.to_string(), rolled.over), ("2026-03-05".to_owned(), vec!["A day of mourning".to_owned()]));
+    let termless = text.replace("days = 200", "known = \"sometimes\"");
+    assert!(RuleBook::parse(&termless).unwrap_err().message.contains("terms"));
+}
