@@ -6,7 +6,7 @@ use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array},
     error::ArrowError,
 };
-use bonded_queries::{ImporterNumbers, Limits, Session, SessionParts};
+use bonded_queries::{ImporterNumbers, Ledger, Limits, Session, SessionParts};
 use bonded_schemas::Receipt;
 
 use crate::{
@@ -49,7 +49,7 @@ async fn open(house: &Lakehouse, tenant: &Tenant, importer_numbers: ImporterNumb
         namespace: tenant.tables.namespace(),
         store: house.lake.store(),
         root_url: house.lake.root().to_owned(),
-        meta: meta(tenant).await?,
+        meta: later(tenant.clone()),
         rules: rules::book(&house.settings)?,
         importer_numbers,
         limits: Limits {
@@ -75,6 +75,10 @@ fn times(values: impl IntoIterator<Item = chrono::DateTime<chrono::Utc>>) -> Arr
     Arc::new(
         TimestampMicrosecondArray::from_iter_values(values.into_iter().map(|at| at.timestamp_micros())).with_timezone("+00:00"),
     )
+}
+
+fn later(tenant: Tenant) -> Ledger {
+    Box::pin(async move { Ok(meta(&tenant).await?) })
 }
 
 /// `deliveries`, `rejects`, `warnings`, `control_totals` and `drift`, unsealed for this session.

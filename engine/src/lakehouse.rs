@@ -41,7 +41,7 @@ pub struct Lakehouse {
 }
 
 /// One tenant's rooms.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tenant {
     pub scope: TenantScope,
     pub key: KeyId,

@@ -26,4 +26,4 @@ pub use error::{Error, ErrorKind, Result};
 pub use library::{Library, Question, Topic, library};
 pub use limits::Limits;
 pub use reconcile::{CheckResult, Outcome};
-pub use session::{ImporterNumbers, Session, SessionParts};
+pub use session::{ImporterNumbers, Ledger, Session, SessionParts};

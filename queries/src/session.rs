@@ -20,9 +20,11 @@ use datafusion::{
     physical_plan::execute_stream,
     prelude::SessionConfig,
 };
+use futures::future::BoxFuture;
 use iceberg::{Catalog, NamespaceIdent, TableIdent};
 use object_store::ObjectStore;
 use tokio::{
+    sync::Mutex,
     task::JoinSet,
     time::{Instant, timeout_at},
 };
@@ -54,6 +56,9 @@ const META: &str = "meta";
 /// Named in the error when memory runs out.
 const LARGEST_CONSUMERS_TOLD: std::num::NonZeroUsize = std::num::NonZeroUsize::new(3).expect("three is not zero");
 
+/// The ledger's tables, to come.
+pub type Ledger = BoxFuture<'static, std::result::Result<Vec<(String, RecordBatch)>, Box<dyn std::error::Error + Send + Sync>>>;
+
 /// What a session is made of. Whoever makes it has already decided whose it is.
 pub struct SessionParts {
     /// Holds this tenant's tables, and opens them with this tenant's key.
@@ -64,8 +69,9 @@ pub struct SessionParts {
     pub store: Arc<dyn ObjectStore>,
     /// The URL that the store's paths are relative to: `file:///srv/lake`, `s3://bucket/prefix`, `memory:///`.
     pub root_url: String,
-    /// Tables of the tenant's ledger, shown under `meta`: `("deliveries", rows)` is `meta.deliveries`.
-    pub meta: Vec<(String, RecordBatch)>,
+    /// Tables of the tenant's ledger, shown under `meta`: `("deliveries", rows)` is `meta.deliveries`. Awaited when a question
+    /// first names that schema: most name none, and the ledger may be long.
+    pub meta: Ledger,
     /// Shown as `meta.rules_*`, and what checks judge by.
     pub rules: RuleBook,
     /// Whether personal numbers are shown; anything but [`ImporterNumbers::Masked`] needs a reason.
@@ -78,7 +84,6 @@ impl fmt::Debug for SessionParts {
         f.debug_struct("SessionParts")
             .field("namespace", &self.namespace)
             .field("root_url", &self.root_url)
-            .field("meta", &self.meta.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .field("importer_numbers", &self.importer_numbers)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
@@ -96,6 +101,9 @@ pub struct Session {
     limits: Limits,
     rules: RuleBook,
     works: Works,
+    /// Until it was asked for.
+    ledger: Mutex<Option<Ledger>>,
+    importer_numbers: ImporterNumbers,
 }
 
 impl fmt::Debug for Session {
@@ -138,7 +146,8 @@ impl Session {
             };
             tables.push((report.table().to_owned(), provider));
         }
-        let session = Self::over_rules(tables, meta, &rules, store, limits, importer_numbers.clone()).await?;
+        let session = Self::over_rules(tables, Vec::new(), &rules, store, limits, importer_numbers.clone()).await?;
+        *session.ledger.lock().await = Some(meta);
         session.context.register_udtf("columns_delivered", Arc::new(history::ColumnsDelivered::new(histories.clone())));
         session.context.register_udtf("at", Arc::new(history::At::new(histories, importer_numbers)));
         Ok(session)
@@ -157,7 +166,7 @@ impl Session {
 
     pub(crate) async fn over_rules(
         tables: Vec<(String, Arc<dyn TableProvider>)>,
-        mut meta: Vec<(String, RecordBatch)>,
+        meta: Vec<(String, RecordBatch)>,
         book: &RuleBook,
         store: Arc<dyn ObjectStore>,
         limits: Limits,
@@ -169,13 +178,9 @@ impl Session {
             let shown = importer_numbers.over(&name, table)?;
             public.register_table(name, shown)?;
         }
-        let facts = Arc::new(MemorySchemaProvider::new());
-        meta = meta.into_iter().map(|(name, rows)| Ok((name, importer_numbers.in_ledger(rows)?))).collect::<Result<_>>()?;
-        meta.extend(rules::tables(book)?);
-        for (name, rows) in meta {
-            let name = name.strip_prefix("meta.").unwrap_or(&name).to_owned();
-            facts.register_table(name, Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))?;
-        }
+        let facts: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
+        show(facts.as_ref(), meta, &importer_numbers)?;
+        show(facts.as_ref(), rules::tables(book)?, &ImporterNumbers::Whole)?;
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema(TABLES, public.clone())?;
         catalog.register_schema(META, facts)?;
@@ -183,7 +188,8 @@ impl Session {
         context.register_catalog(CATALOG, Arc::new(catalog));
         functions::register(&context);
         history::register(&context, public.as_ref()).await?;
-        Ok(Self { context, limits, rules: book.clone(), works: Works::default() })
+        let rules = book.clone();
+        Ok(Self { context, limits, rules, works: Works::default(), ledger: Mutex::default(), importer_numbers })
     }
 
     /// Plans the question and starts to answer it.
@@ -201,6 +207,9 @@ impl Session {
 
     async fn run(&self, sql: &str, values: Option<Values>) -> Result<Answer> {
         let deadline = Instant::now() + self.limits.time_max;
+        if may_name_ledger(sql) {
+            timeout_at(deadline, self.open_ledger()).await.map_err(|_| crate::answer::out_of_time(&self.limits))??;
+        }
         let context = self.context.clone();
         let sql = sql.to_owned();
         // In a task of its own: planning works without pause, and the deadline must not wait for it.
@@ -220,6 +229,17 @@ impl Session {
             Ok(_) => Err(Error::internal("the planner stopped short")),
             Err(_) => Err(crate::answer::out_of_time(&self.limits)),
         }
+    }
+
+    /// Brings the ledger's tables in, once.
+    async fn open_ledger(&self) -> Result<()> {
+        let mut waiting = self.ledger.lock().await;
+        // One that fails, or is given up for lack of time, is not asked again: a session without a ledger says so by name.
+        let Some(ledger) = waiting.take() else { return Ok(()) };
+        let tables = ledger.await.map_err(|error| Error::damaged("the ledger does not open").with_source(error))?;
+        let facts = self.context.catalog(CATALOG).and_then(|catalog| catalog.schema(META));
+        let facts = facts.ok_or_else(|| Error::internal("the session has no schema for its ledger"))?;
+        show(facts.as_ref(), tables, &self.importer_numbers)
     }
 
     /// All rows of an answer, within the session's limits.
@@ -247,6 +267,21 @@ impl Session {
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
+}
+
+/// Whether the text has the name of the ledger's schema in it, or asks which tables there are.
+fn may_name_ledger(sql: &str) -> bool {
+    let sql = sql.to_lowercase();
+    ["meta", "information_schema", "show"].iter().any(|word| sql.contains(word))
+}
+
+fn show(schema: &dyn SchemaProvider, tables: Vec<(String, RecordBatch)>, importer_numbers: &ImporterNumbers) -> Result<()> {
+    for (name, rows) in tables {
+        let name = name.strip_prefix("meta.").unwrap_or(&name).to_owned();
+        let rows = importer_numbers.in_ledger(rows)?;
+        schema.register_table(name, Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))?;
+    }
+    Ok(())
 }
 
 fn state(limits: &Limits, store: Arc<dyn ObjectStore>) -> Result<SessionState> {

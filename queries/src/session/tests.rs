@@ -122,3 +122,24 @@ async fn the_ledger_shows_under_meta() {
     // Without the reports' tables there are no views, and so no session.
     assert_eq!(opened.await.unwrap_err().kind(), ErrorKind::Input);
 }
+
+/// The ledger of a large tenant takes seconds to unseal, and most questions name nothing of it.
+#[tokio::test]
+async fn the_ledger_is_opened_when_a_question_names_it_and_once() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let opened = std::sync::Arc::new(AtomicUsize::new(0));
+    let session = session(RESTATED).await;
+    let rows = crate::testing::batches("SELECT arrow_cast('d1', 'Utf8') AS delivery_id").await.remove(0);
+    let counter = opened.clone();
+    *session.ledger.lock().await = Some(Box::pin(async move {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Ok(vec![("deliveries".to_owned(), rows)])
+    }));
+    assert_eq!(lines(&session, "SELECT count(*) FROM es_001").await, ["4"]);
+    assert_eq!(opened.load(Ordering::Relaxed), 0);
+    for sql in ["SELECT delivery_id FROM meta.deliveries", "SELECT delivery_id FROM Meta.\"deliveries\""] {
+        assert_eq!(lines(&session, sql).await, ["d1"]);
+    }
+    assert_eq!(opened.load(Ordering::Relaxed), 1);
+}
