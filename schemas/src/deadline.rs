@@ -94,7 +94,7 @@ pub fn deadlines(book: &RuleBook, facts: &EntryFacts, today: NaiveDate) -> Vec<D
             found.push(deadline);
         }
     }
-    found.extend(book.phases().iter().filter_map(|phase| window(phase, facts, today)));
+    found.extend(book.phases().iter().filter_map(|phase| window(phase, facts, today, &book.closings)));
     found
 }
 
@@ -111,7 +111,7 @@ pub fn sort(deadlines: &mut [Deadline]) {
 }
 
 /// How long CAPE takes an entry that paid: so many days from its liquidation, and no longer than the phase is open.
-fn window(phase: &Phase, facts: &EntryFacts, today: NaiveDate) -> Option<Deadline> {
+fn window(phase: &Phase, facts: &EntryFacts, today: NaiveDate, closings: &[ClosingRule]) -> Option<Deadline> {
     let (opens, days) = (phase.opens?, phase.window_days()?);
     let unknown = phase.concerns(facts, today)?;
     let liquidated = facts.date(DateColumn::LiquidationDate);
@@ -137,7 +137,7 @@ fn window(phase: &Phase, facts: &EntryFacts, today: NaiveDate) -> Option<Deadlin
         (&kind, &title, "importer"),
         Some((date, basis, remarks)),
         None,
-        None,
+        (false, closings),
         stake,
         (phase.mark, &phase.source),
     ))
@@ -150,14 +150,18 @@ fn deadline(
     (kind, title, whose): (&str, &str, &str),
     until: Option<(NaiveDate, String, Vec<String>)>,
     why: Option<String>,
-    rolls_over: Option<&[ClosingRule]>,
+    (rolls, closings): (bool, &[ClosingRule]),
     stake: Option<(String, &'static str)>,
     (mark, source): (Mark, &str),
 ) -> Deadline {
     let raw = until.as_ref().map(|(date, ..)| *date);
-    let rolled = raw.map(|date| match rolls_over {
-        Some(closings) => calendar::roll(date, closings),
-        None => calendar::Rolled { date, over: Vec::new() },
+    let moved = raw.map(|date| calendar::roll(date, closings));
+    // Where no source says that the last day moves, it stays, and that is said where it would matter.
+    let stays = moved.as_ref().filter(|_| !rolls).and_then(|moved| moved.over.first());
+    let stays = stays.map(|closed| format!("its last day falls on {closed}; not rolled: no source read says that it moves"));
+    let rolled = moved.map(|moved| match (rolls, raw) {
+        (false, Some(date)) => calendar::Rolled { date, over: Vec::new() },
+        _ => moved,
     });
     let state = match (raw, &rolled) {
         (Some(raw), _) if today <= raw => State::Open,
@@ -165,7 +169,8 @@ fn deadline(
         (Some(_), _) => State::Expired,
         (None, _) => State::NotJudged,
     };
-    let (basis, remarks) = until.map_or((None, Vec::new()), |(_, basis, remarks)| (Some(basis), remarks));
+    let (basis, mut remarks) = until.map_or((None, Vec::new()), |(_, basis, remarks)| (Some(basis), remarks));
+    remarks.extend(stays);
     let (duty_at_stake, duty_from) = stake.unzip();
     Deadline {
         entry_summary_number: facts.entry_summary_number.clone(),

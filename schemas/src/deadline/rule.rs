@@ -109,7 +109,7 @@ impl DeadlineRule {
             (&self.kind, &self.title, &self.whose),
             until,
             why,
-            self.rolls.then_some(closings),
+            (self.rolls, closings),
             stake,
             (self.mark, &self.source),
         ))

@@ -168,3 +168,14 @@ fn every_rule_has_its_source_and_rules_that_overlap_are_refused() {
     assert!(error.message.contains("overlap"));
     assert!(parse_deadlines(&rule("").replace("days = 180", "days = 180, months = 6")).is_err());
 }
+
+#[test]
+fn a_last_day_that_no_source_lets_roll_stays_and_is_remarked_on_a_weekend() {
+    // 300 days after 2025-01-05 is Saturday, 2025-11-01; the day after entry's is a Sunday, the next a Monday.
+    for (entered, closed) in [("2025-01-05", Some("Saturday")), ("2025-01-06", Some("Sunday")), ("2025-01-07", None)] {
+        let psc = find(&entry(entered, None), "2025-06-01", "psc").unwrap();
+        assert_eq!(psc.raw_date, psc.rolled_date, "{entered}");
+        let remark = psc.remarks.iter().find(|remark| remark.contains("not rolled"));
+        assert_eq!(remark.map(|text| text.contains(closed.unwrap_or("?"))), closed.map(|_| true), "{entered}: {:?}", psc.remarks);
+    }
+}
