@@ -1,4 +1,4 @@
-//! The peer: DuckDB over the same rows as plain Parquet, asked the SQL of `queries/sql` by `duckdb.py`, on as many threads.
+//! The peer: DuckDB over the same rows as plain Parquet, asked the SQL of `queries/sql` by `ask_duckdb.py`, on as many threads.
 //! It is installed from PyPI into a folder of its own beside this program, once.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 
 use crate::{Outcome, Told, lake, process};
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/checks/duckdb.py");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/checks/ask_duckdb.py");
 const SQL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../queries/sql");
 const VERSION: &str = "duckdb==1.4.1";
 

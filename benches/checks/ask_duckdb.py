@@ -20,6 +20,7 @@ TIE_OUT = ["line_value"]
 def ours_to_theirs(text):
     text = re.sub(r"\bfirst_value\(", "first(", text)
     text = re.sub(r"FROM latest\s+RIGHT SEMI JOIN (\w+)", r"FROM \1 SEMI JOIN latest", text)
+    text = re.sub(r"LEFT (ANTI|SEMI) JOIN", r"\1 JOIN", text)
     for name, value in re.findall(r"^-- param: (\w+) \w+ = ([^;]+);", text, re.M):
         text = text.replace("$" + name, value)
     return text
