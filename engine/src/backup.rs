@@ -33,7 +33,7 @@ const CONTROL: &str = "control";
 const SHARED: &str = "shared.jsonl";
 const LAKE: &str = "lake";
 /// Taken again so often when files that it needs went while they were copied.
-const ATTEMPTS_MAX: u32 = 3;
+const ATTEMPTS_MAX: u32 = 8;
 
 /// What a backup holds; written last, so that one without it is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
