@@ -44,7 +44,7 @@ pub use create::Layout;
 pub use durable::Durable;
 pub use kek_cache::KekCache;
 pub use survey::{Found, StoredFile, Survey, Tally};
-pub use write::{TableWriter, Written, file_properties};
+pub use write::{FileWriter, TableWriter, Written};
 
 /// Where tables lie, shared by all tenants of the process: the object store, its root URL, the KEK cache.
 #[derive(Clone, Debug)]

@@ -6,9 +6,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch},
-    compute::interleave_record_batch,
-    datatypes::{Int32Type, Schema as ArrowSchema, SchemaRef as ArrowSchemaRef},
+    array::{Array, ArrayRef, AsArray, Date32Array, PrimitiveArray, RecordBatch, UInt32Array},
+    compute::take_arrays,
+    datatypes::{Date32Type, Int32Type, Schema as ArrowSchema, SchemaRef as ArrowSchemaRef},
 };
 use iceberg::{
     arrow::schema_to_arrow_schema,
@@ -21,19 +21,18 @@ use iceberg::{
 
 use crate::error::{Error, ErrorKind, Result};
 
+mod chunk;
 mod conform;
 mod encode;
+mod file;
+mod hybrid;
 mod metrics;
-mod properties;
+mod modules;
 
 pub(super) use conform::conform;
 use encode::{Encoders, Job};
-pub use properties::properties as file_properties;
+pub use file::FileWriter;
 
-/// Rows gathered before they are split by partition: large enough that a month's share is worth a gather.
-const GATHER_ROWS: usize = 32 << 10;
-/// The same in bytes of Arrow arrays.
-const GATHER_BYTES: usize = 16 << 20;
 /// A file that spans more months is not an ACE report (look-back is about six years).
 const PARTITIONS_MAX: usize = 600;
 
@@ -52,9 +51,6 @@ pub struct Written {
 pub struct TableWriter {
     schema: ArrowSchemaRef,
     partitioning: Partitioning,
-    gathered: Vec<RecordBatch>,
-    gathered_rows: usize,
-    gathered_bytes: usize,
     rows_by_partition: HashMap<Partition, u64>,
     encoders: Encoders,
     file_io: FileIO,
@@ -81,17 +77,7 @@ impl TableWriter {
         let fields: Vec<_> = full.fields().iter().filter(|field| wanted(field.name())).cloned().collect();
         let schema: ArrowSchemaRef = Arc::new(ArrowSchema::new(fields));
         let encoders = Encoders::start(table, schema.clone(), key_size)?;
-        Ok(Self {
-            schema,
-            partitioning,
-            gathered: Vec::new(),
-            gathered_rows: 0,
-            gathered_bytes: 0,
-            rows_by_partition: HashMap::new(),
-            encoders,
-            file_io: table.file_io().clone(),
-            rows: 0,
-        })
+        Ok(Self { schema, partitioning, rows_by_partition: HashMap::new(), encoders, file_io: table.file_io().clone(), rows: 0 })
     }
 
     /// Columns are taken by name; a table column that the batch lacks becomes null.
@@ -99,25 +85,12 @@ impl TableWriter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let batch = conform(batch, &self.schema)?;
+        let columns = conform::columns(batch, &self.schema)?;
         self.rows += batch.num_rows() as u64;
-        self.gathered_rows += batch.num_rows();
-        self.gathered_bytes += batch.get_array_memory_size();
-        self.gathered.push(batch);
-        if self.gathered_rows >= GATHER_ROWS || self.gathered_bytes >= GATHER_BYTES {
-            self.hand_over().await?;
-        }
-        Ok(())
-    }
-
-    /// Splits what was gathered by partition and hands each share to an encoder.
-    async fn hand_over(&mut self) -> Result<()> {
-        let batches = std::mem::take(&mut self.gathered);
-        (self.gathered_rows, self.gathered_bytes) = (0, 0);
-        for (partition, share) in self.partitioning.split(&batches)? {
+        for (partition, share) in self.partitioning.split(&self.schema, columns)? {
             let before = self.rows_by_partition.entry(partition).or_default();
-            let job = Job { partition, rows_before: *before, batch: share };
-            *before += job.batch.num_rows() as u64;
+            let job = Job { partition, rows_before: *before, columns: share };
+            *before += job.rows() as u64;
             self.encoders.send(job).await?;
         }
         if self.rows_by_partition.len() > PARTITIONS_MAX {
@@ -127,18 +100,13 @@ impl TableWriter {
     }
 
     /// Closes all files; their row counts must add up to what was written. Files of a failed write are deleted.
-    pub async fn finish(mut self) -> Result<Written> {
-        let handed_over = match self.gathered.is_empty() {
-            true => Ok(()),
-            false => self.hand_over().await,
-        };
+    pub async fn finish(self) -> Result<Written> {
         let (files, failed) = self.encoders.finish().await;
         let rows: u64 = files.iter().map(DataFile::record_count).sum();
-        let error = match (handed_over, failed) {
-            (_, Some(error)) => error,
-            (Err(error), None) => error,
-            (Ok(()), None) if rows == self.rows => return Ok(Written { files, rows }),
-            (Ok(()), None) => Error::new(ErrorKind::Internal, format!("{} rows went in and {rows} came out", self.rows)),
+        let error = match failed {
+            Some(error) => error,
+            None if rows == self.rows => return Ok(Written { files, rows }),
+            None => Error::new(ErrorKind::Internal, format!("{} rows went in and {rows} came out", self.rows)),
         };
         for file in &files {
             self.file_io.delete(file.file_path()).await?;
@@ -165,34 +133,44 @@ impl Partitioning {
         Ok(Self { source, transform: create_transform_function(&field.transform)? })
     }
 
-    /// One gather per column and partition, whatever the order of the rows; none when all lie in one partition.
-    fn split(&self, batches: &[RecordBatch]) -> Result<Vec<(Partition, RecordBatch)>> {
-        let mut places: HashMap<Partition, Vec<(usize, usize)>> = HashMap::new();
-        for (at, batch) in batches.iter().enumerate() {
-            let source = batch
-                .column_by_name(&self.source)
-                .ok_or_else(|| Error::new(ErrorKind::Internal, format!("no column {} to partition by", self.source)))?;
-            let months: ArrayRef = self.transform.transform(source.clone())?;
-            let months = months
-                .as_primitive_opt::<Int32Type>()
-                .ok_or_else(|| Error::new(ErrorKind::Internal, "months are not whole numbers"))?;
-            for row in 0..months.len() {
-                let partition = months.is_valid(row).then(|| months.value(row));
-                places.entry(partition).or_default().push((at, row));
-            }
+    /// The columns as they are when all rows lie in one partition; else one gather per column and partition.
+    fn split(&self, schema: &ArrowSchema, columns: Vec<ArrayRef>) -> Result<Vec<(Partition, Vec<ArrayRef>)>> {
+        let at = schema.index_of(&self.source);
+        let at = at.map_err(|_| Error::new(ErrorKind::Internal, format!("no column {} to partition by", self.source)))?;
+        if let Some(partition) = self.only(&columns[at])? {
+            return Ok(vec![(partition, columns)]);
+        }
+        let months = self.months(columns[at].clone())?;
+        let mut places: HashMap<Partition, Vec<u32>> = HashMap::new();
+        for row in 0..months.len() {
+            let partition = months.is_valid(row).then(|| months.value(row));
+            places.entry(partition).or_default().push(row as u32);
+        }
+        if let (1, Some(partition)) = (places.len(), places.keys().next().copied()) {
+            return Ok(vec![(partition, columns)]);
         }
         let refused = |error| Error::new(ErrorKind::Internal, "rows could not be split by partition").with_source(error);
-        if let (1, Some(partition)) = (places.len(), places.keys().next().copied()) {
-            let whole = batches.iter().map(|batch| (partition, batch.clone()));
-            return Ok(whole.collect());
-        }
-        let references: Vec<&RecordBatch> = batches.iter().collect();
         let mut shares = places
             .into_iter()
-            .map(|(partition, rows)| Ok((partition, interleave_record_batch(&references, &rows).map_err(refused)?)))
+            .map(|(partition, rows)| Ok((partition, take_arrays(&columns, &UInt32Array::from(rows), None).map_err(refused)?)))
             .collect::<Result<Vec<_>>>()?;
         // A fixed order, so that the same delivery makes the same files.
         shares.sort_by_key(|(partition, _)| *partition);
         Ok(shares)
+    }
+
+    fn months(&self, source: ArrayRef) -> Result<PrimitiveArray<Int32Type>> {
+        let months = self.transform.transform(source)?;
+        let months = months.as_primitive_opt::<Int32Type>();
+        months.cloned().ok_or_else(|| Error::new(ErrorKind::Internal, "months are not whole numbers"))
+    }
+
+    /// The partition of all rows, where the first and the last of their days show that there is only one.
+    fn only(&self, source: &ArrayRef) -> Result<Option<Partition>> {
+        let Some(days) = source.as_primitive_opt::<Date32Type>().filter(|days| days.null_count() == 0) else { return Ok(None) };
+        let days = days.values();
+        let (Some(first), Some(last)) = (days.iter().min(), days.iter().max()) else { return Ok(None) };
+        let months = self.months(Arc::new(Date32Array::from(vec![*first, *last])))?;
+        Ok((months.value(0) == months.value(1)).then(|| Some(months.value(0))))
     }
 }

@@ -12,16 +12,26 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The batch in the table's own schema, field ids included.
 pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = schema
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema.clone(), columns(batch, schema)?, &options).map_err(arrow_failed)
+}
+
+/// The batch's columns in the order of the table's schema; texts may stay a dictionary.
+pub fn columns(batch: &RecordBatch, schema: &SchemaRef) -> Result<Vec<ArrayRef>> {
+    schema
         .fields()
         .iter()
         .map(|field| match batch.column_by_name(field.name()) {
+            Some(column) if !field.is_nullable() && column.null_count() > 0 => {
+                Err(Error::new(ErrorKind::Internal, format!("`{}` may not be null", field.name())))
+            }
             Some(column) => relabel(column, field.data_type()),
+            None if !field.is_nullable() => {
+                Err(Error::new(ErrorKind::Internal, format!("`{}` is missing and may not be null", field.name())))
+            }
             None => Ok(new_null_array(field.data_type(), batch.num_rows())),
         })
-        .collect::<Result<Vec<_>>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(arrow_failed)
+        .collect()
 }
 
 fn arrow_failed(error: arrow::error::ArrowError) -> Error {
@@ -32,6 +42,7 @@ fn arrow_failed(error: arrow::error::ArrowError) -> Error {
 fn relabel(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     Ok(match to {
         same if same == array.data_type() => array.clone(),
+        DataType::Utf8 if is_dictionary_of_texts(array.data_type()) => array.clone(),
         DataType::List(field) => {
             let list = array.as_any().downcast_ref::<ListArray>().ok_or_else(|| mismatch(array, to))?;
             let values = relabel(list.values(), field.data_type())?;
@@ -55,6 +66,10 @@ fn relabel(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
         }
         _ => return Err(mismatch(array, to)),
     })
+}
+
+fn is_dictionary_of_texts(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Dictionary(key, value) if **key == DataType::Int32 && **value == DataType::Utf8)
 }
 
 fn mismatch(array: &ArrayRef, to: &DataType) -> Error {

@@ -4,7 +4,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef as ArrowSchemaRef};
+use arrow::{
+    array::{Array, ArrayRef},
+    datatypes::SchemaRef as ArrowSchemaRef,
+};
 use bytes::Bytes;
 use iceberg::{
     encryption::{AesKeySize, SecureKey, StandardKeyMetadata},
@@ -12,13 +15,12 @@ use iceberg::{
     spec::{DataFile, SchemaRef},
     table::Table,
 };
-use parquet::{arrow::ArrowWriter, encryption::encrypt::FileEncryptionProperties};
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 
 use super::{
     Partition,
+    file::{FileWriter, ROW_GROUP_ROWS_MAX},
     metrics::{Stored, data_file},
-    properties::{ROW_GROUP_ROWS_MAX, properties},
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -36,7 +38,14 @@ pub struct Job {
     pub partition: Partition,
     /// Rows of the partition before this share.
     pub rows_before: u64,
-    pub batch: RecordBatch,
+    /// In the order of the table's schema.
+    pub columns: Vec<ArrayRef>,
+}
+
+impl Job {
+    pub fn rows(&self) -> usize {
+        self.columns.first().map_or(0, |column| column.len())
+    }
 }
 
 pub struct Encoders {
@@ -116,7 +125,7 @@ struct Encoder {
 }
 
 struct OpenFile {
-    writer: ArrowWriter<Vec<u8>>,
+    writer: FileWriter,
     sink: Box<dyn FileWrite>,
     location: String,
     key_metadata: Vec<u8>,
@@ -144,13 +153,13 @@ impl Encoder {
     }
 
     fn encode(&mut self, job: Job, closed: &mut Vec<DataFile>) -> Result<()> {
-        let Job { partition, batch, .. } = job;
+        let Job { partition, columns, .. } = job;
         if !self.open.contains_key(&partition) {
             let file = self.create()?;
             self.open.insert(partition, file);
         }
         if let Some(file) = self.open.get_mut(&partition) {
-            file.writer.write(&batch).map_err(failed)?;
+            file.writer.write(&columns)?;
         }
         self.flush_beyond_limit()?;
         let full = self.open.get_mut(&partition).map(|file| file.drain(&self.runtime)).transpose()?.unwrap_or(0);
@@ -164,11 +173,11 @@ impl Encoder {
 
     /// Many open months hold many half-made row groups; the largest goes first.
     fn flush_beyond_limit(&mut self) -> Result<()> {
-        let unflushed: usize = self.open.values().map(|file| file.writer.memory_size()).sum();
+        let unflushed: usize = self.open.values().map(|file| file.writer.memory_bytes()).sum();
         if unflushed > self.unflushed_bytes_max
-            && let Some(file) = self.open.values_mut().max_by_key(|file| file.writer.memory_size())
+            && let Some(file) = self.open.values_mut().max_by_key(|file| file.writer.memory_bytes())
         {
-            file.writer.flush().map_err(failed)?;
+            file.writer.flush()?;
             file.drain(&self.runtime)?;
         }
         Ok(())
@@ -177,21 +186,15 @@ impl Encoder {
     fn create(&self) -> Result<OpenFile> {
         let key = SecureKey::generate(self.target.key_size);
         let aad_prefix = uuid::Uuid::new_v4().into_bytes();
-        let encryption = FileEncryptionProperties::builder(key.as_bytes().to_vec())
-            .with_aad_prefix(aad_prefix.to_vec())
-            .with_aad_prefix_storage(false)
-            .build()
-            .map_err(failed)?;
         let key_metadata = StandardKeyMetadata::new(key.as_bytes()).with_aad_prefix(&aad_prefix).encode()?.to_vec();
         let location = format!("{}/{}.parquet", self.target.folder, uuid::Uuid::now_v7());
         let sink = self.runtime.block_on(self.target.file_io.new_output(&location)?.writer())?;
-        let writer =
-            ArrowWriter::try_new(Vec::new(), self.target.arrow.clone(), Some(properties(Some(encryption)))).map_err(failed)?;
+        let writer = FileWriter::new(self.target.arrow.clone(), Some((key.as_bytes(), &aad_prefix)))?;
         Ok(OpenFile { writer, sink, location, key_metadata, sent_bytes: 0 })
     }
 
     fn close(&self, partition: Partition, mut file: OpenFile) -> Result<DataFile> {
-        let footer = file.writer.finish().map_err(failed)?;
+        let footer = file.writer.finish()?;
         let size_bytes = file.drain(&self.runtime)?;
         self.runtime.block_on(file.sink.close())?;
         let OpenFile { location, key_metadata, .. } = file;
@@ -203,15 +206,11 @@ impl Encoder {
 impl OpenFile {
     /// Sends what was encoded since the last time; answers the bytes sent so far.
     fn drain(&mut self, runtime: &Handle) -> Result<u64> {
-        let encoded = std::mem::take(self.writer.inner_mut());
+        let encoded = self.writer.take_encoded();
         if !encoded.is_empty() {
             self.sent_bytes += encoded.len() as u64;
             runtime.block_on(self.sink.write(Bytes::from(encoded)))?;
         }
         Ok(self.sent_bytes)
     }
-}
-
-fn failed(error: parquet::errors::ParquetError) -> Error {
-    Error::new(ErrorKind::Internal, "a data file could not be encoded").with_source(error)
 }
