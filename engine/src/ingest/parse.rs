@@ -25,6 +25,7 @@ mod repair;
 mod rows;
 mod style;
 mod tables;
+mod texts;
 mod tokenise;
 mod validate;
 mod value;

@@ -28,6 +28,12 @@ pub(super) struct Record<'a> {
     /// The file ended inside a quoted cell.
     pub unterminated: bool,
     pub has_nul: bool,
+    /// A quote stands somewhere in it.
+    pub has_quote: bool,
+    /// The bytes from its start on, its own and some of what follows: what reads in words need not stop at its end.
+    pub window: &'a [u8],
+    /// So many leading cells are byte by byte those of the record handed out before.
+    pub same: usize,
 }
 
 /// A record grew beyond the limit.
@@ -136,7 +142,11 @@ impl Records {
         // Checked once a chunk rather than once a record: nearly all files are clean.
         let chunk_text = std::str::from_utf8(chunk).ok();
         let chunk_has_nul = memchr(0, chunk).is_some();
+        let quote = self.tokeniser.quote();
+        let chunk_has_quote = memchr(quote, chunk).is_some();
         let mut at = 0;
+        // The record before, whose cells are still in `cells`.
+        let mut before: &[u8] = &[];
         loop {
             at = self.skip_line_ends(chunk, at);
             let rest = &chunk[at..];
@@ -145,7 +155,9 @@ impl Records {
             }
             // One byte more than the limit is enough to know that a record is too long.
             let window = &rest[..rest.len().min(self.record_bytes_max + 2)];
-            let Scan::Whole { end, lines, .. } = self.tokeniser.record(window, false, &mut self.cells) else {
+            let alike = common_bytes(before, window);
+            let same = self.cells.iter().take_while(|cell| cell.behind() < alike).count();
+            let Scan::Whole { end, lines, .. } = self.tokeniser.rest_of_record(window, same, false, &mut self.cells) else {
                 self.state = State::CellStart;
                 if window.len() > self.record_bytes_max {
                     return Err(TooLong { line: self.line, offset: self.offset });
@@ -169,7 +181,11 @@ impl Records {
                 line: self.line,
                 unterminated: false,
                 has_nul: chunk_has_nul && memchr(0, bytes).is_some(),
+                has_quote: chunk_has_quote && memchr(quote, bytes).is_some(),
+                window: rest,
+                same,
             });
+            before = bytes;
             self.pass(&rest[..=end], lines);
             at += end + 1;
         }
@@ -234,8 +250,25 @@ impl Records {
             line: self.line,
             unterminated,
             has_nul: memchr(0, bytes).is_some(),
+            has_quote: memchr(self.tokeniser.quote(), bytes).is_some(),
+            window: bytes,
+            same: 0,
         });
     }
+}
+
+/// How many bytes both begin with, eight at a time; the last few are not looked at where either is that short.
+#[inline]
+fn common_bytes(a: &[u8], b: &[u8]) -> usize {
+    let (a, _) = a.as_chunks::<8>();
+    let (b, _) = b.as_chunks::<8>();
+    for (at, (a, b)) in a.iter().zip(b).enumerate() {
+        let differ = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if differ != 0 {
+            return 8 * at + (differ.trailing_zeros() / 8) as usize;
+        }
+    }
+    8 * a.len().min(b.len())
 }
 
 #[cfg(test)]

@@ -6,9 +6,7 @@ use std::fmt;
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use bonded_schemas::{
-    Binding, Bound, Column, ColumnProfile, ColumnType, ControlTotal, DriftFinding, Quarantine, QuarantineReason, Reject, Report,
-    Required, WarningRule,
-    delivery::{RejectKind, RejectScope},
+    Binding, Bound, Column, ColumnProfile, ColumnType, Quarantine, Report, Required, WarningRule, delivery::RejectScope,
 };
 
 use super::{
@@ -18,15 +16,24 @@ use super::{
     encoding::Transcoder,
     evidence::Evidence,
     furniture::{self, Furniture},
-    quarantine, quotes,
-    records::{Beginning, Record, Records, TooLong},
+    quotes,
+    records::{Beginning, Record, Records},
     repair::{Mends, plain},
     style::Styles,
     tables::OtherTable,
-    tokenise::{Cell, Tokeniser},
-    validate::{Warnings, sheet_limit},
-    value::{EMPTY_GRAIN, decode, entry_number_fault, excerpt, integer, meant, money, quantity, windows_1252},
+    texts,
+    tokenise::Tokeniser,
+    validate::Warnings,
+    value::{EMPTY_GRAIN, decode, entry_number_fault, integer, meant, money, quantity},
 };
+
+mod apart;
+mod ending;
+mod profile;
+mod scratch;
+
+use apart::reject;
+use scratch::Scratch;
 
 /// Every row up to this one is profiled, then one in `PROFILE_STEP`.
 const PROFILE_ROWS_FULL: u64 = 4_096;
@@ -158,6 +165,12 @@ struct Rows {
     header: Vec<String>,
     bound: Vec<Column>,
     targets: Vec<Target>,
+    /// Of each position its column's index, or the one of no column.
+    slots: Vec<usize>,
+    /// Of the row in hand, the positions to append, with their words.
+    changed: Vec<(usize, Option<u128>)>,
+    /// The first position of the row above of which there was something to tell; none counts before it became a row.
+    settled: usize,
     grain: Vec<Grain>,
     columns: Columns,
     limits: Limits,
@@ -209,14 +222,22 @@ impl Rows {
         let kinds: Vec<ColumnType> = kinds.collect();
         let styles = Styles::new(kinds.iter().map(|kind| Some(*kind)));
         let positions = grain.iter().map(|grain| grain.position).collect();
+        let columns = Columns::new(&binding.columns, &present, stamp, limits.batch_rows.max(1));
+        let slots = targets.iter().map(|target| match target {
+            Target::Column(index) => *index,
+            Target::Unknown(_) => columns.no_column(),
+        });
         let profiles = vec![ColumnProfile::default(); head.header.len()];
         Self {
             tokeniser,
             report: head.report,
             header: head.header.clone(),
+            slots: slots.collect(),
+            changed: Vec::with_capacity(targets.len()),
+            settled: 0,
             targets,
             grain,
-            columns: Columns::new(&binding.columns, &present, stamp, limits.batch_rows.max(1)),
+            columns,
             warnings: Warnings::new(binding.columns.len()),
             bound: binding.columns,
             limits,
@@ -240,10 +261,12 @@ impl Rows {
         }
         self.summary.rows_read += 1;
         let place = Place { row: self.summary.rows_read, line: record.line, byte: record.offset };
+        // Leading cells that are those of the row above, if that became a row and there was nothing to tell of them.
+        let same = record.same.min(std::mem::take(&mut self.settled));
         if let Some(reason) = self.broken(record) {
             return self.set_apart(place, record, None, reason);
         }
-        if let Some((position, reason)) = self.grain_fault(record) {
+        if let Some((position, reason)) = self.grain_fault(record, same) {
             return self.set_apart(place, record, Some(position), reason);
         }
         if let Some(other) = self.other_table
@@ -255,10 +278,9 @@ impl Rows {
         if place.row <= PROFILE_ROWS_FULL || place.row.is_multiple_of(PROFILE_STEP) {
             self.profile(record);
         }
-        self.append(place, record);
+        self.append(place, record, same);
         if self.columns.len() >= self.limits.batch_rows || self.batch_bytes >= self.limits.batch_bytes_max {
-            self.batch_bytes = 0;
-            out.push(self.columns.finish());
+            out.push(self.batch());
         }
     }
 
@@ -270,7 +292,9 @@ impl Rows {
         if record.has_nul {
             return Some("holds NUL bytes, which no text has; export the report again".to_owned());
         }
-        if let Some(fault) = quotes::fault(self.tokeniser, record.bytes, record.cells, &mut self.scratch.bytes) {
+        if record.has_quote
+            && let Some(fault) = quotes::fault(self.tokeniser, record.bytes, record.cells, &mut self.scratch.bytes)
+        {
             self.evidence.quotes_in_doubt(record.line);
             return Some(fault.to_owned());
         }
@@ -288,17 +312,10 @@ impl Rows {
         Some(format!("ragged: {cells} cells, header has {names}"))
     }
 
-    /// As it stands; empty if the table has none.
-    #[cold]
-    fn entry_number<'a>(&'a mut self, record: &'a Record<'_>) -> &'a str {
-        let Some(grain) = self.grain.iter().find(|grain| grain.is_entry_number) else { return "" };
-        meant(self.scratch.cell(self.tokeniser, record, record.cells[grain.position]).0)
-    }
-
     /// The first header position whose cell fails to tell the row apart.
     #[inline]
-    fn grain_fault(&mut self, record: &Record<'_>) -> Option<(usize, String)> {
-        for grain in &self.grain {
+    fn grain_fault(&mut self, record: &Record<'_>, same: usize) -> Option<(usize, String)> {
+        for grain in self.grain.iter().filter(|grain| grain.position >= same) {
             let (text, _) = self.scratch.cell(self.tokeniser, record, record.cells[grain.position]);
             let text = meant(text);
             let column = &self.bound[grain.index];
@@ -316,136 +333,84 @@ impl Rows {
         None
     }
 
-    /// Appends every cell of a row that is known to stay.
-    fn append(&mut self, place: Place, record: &Record<'_>) {
-        let (mut any_rescued, mut any_repaired) = (false, false);
-        for (position, target) in self.targets.iter().enumerate() {
-            let (text, odd) = self.scratch.cell(self.tokeniser, record, record.cells[position]);
-            if odd.foreign {
-                self.cells_windows_1252 += 1;
-                let cell = record.cells[position].range();
-                self.evidence.high.add(&record.bytes[cell.clone()], record.offset + cell.start as u64);
-                any_repaired = true;
-                self.columns.repair(&format!("windows-1252: {}", self.header[position]));
-            }
-            let (name, reason) = match target {
-                Target::Column(index) => {
-                    let note = match self.columns.append(*index, text) {
-                        Kept::AsIs => Note::default(),
-                        Kept::Noted(note) => {
-                            for mend in note.mends.notes() {
-                                any_repaired = true;
-                                self.columns.repair(&format!("{mend}: {}", self.header[position]));
-                            }
-                            let day_first = note.mends.holds(Mends::DAY_FIRST).then_some(WarningRule::DateDayFirst);
-                            for rule in day_first.into_iter().chain(note.doubt) {
-                                self.warnings.note(*index, rule, place, text);
-                            }
-                            note
-                        }
-                    };
-                    let Some(reason) = note.failed else {
-                        self.evidence.styles.note(position, text, place.line);
-                        continue;
-                    };
-                    (&self.header[position], Some((*index, reason)))
-                }
-                Target::Unknown(_) if meant(text).is_empty() => continue,
-                Target::Unknown(name) => (name, None),
+    /// Appends every cell of a row that is known to stay; the first `same` are known to be those of the row above.
+    ///
+    /// A cell that is the same as the one above it needs no more than that, unless there was something to tell of it.
+    fn append(&mut self, place: Place, record: &Record<'_>, same: usize) {
+        let mut row = Odds::default();
+        self.settled = usize::MAX;
+        let cells = record.cells.iter().zip(&self.slots).enumerate().skip(same);
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.clear();
+        for (position, (cell, slot)) in cells {
+            let word = match record.text {
+                Some(_) if !cell.escaped => texts::word(record.window, cell.start as usize, cell.end as usize),
+                _ => None,
             };
-            any_rescued = true;
-            self.columns.rescue(name, text);
-            self.batch_bytes += name.len() + text.len();
-            self.summary.cells_rescued += 1;
-            if let Some((index, reason)) = reason
-                && self.summary.rejects.len() < self.limits.rejects_kept_max
-            {
-                let column = self.bound[index].name.clone();
-                let reason = format!("`{column}`: {reason}");
-                self.summary.rejects.push(reject(place, Some(column), text, reason, RejectScope::Cell));
+            let is_done = |word| self.columns.repeats(*slot, word) || self.columns.append_known(*slot, word);
+            if !word.is_some_and(is_done) {
+                changed.push((position, word));
             }
         }
-        self.columns.end_row(place, any_rescued, any_repaired);
+        for (position, word) in &changed {
+            self.append_cell(place, record, *position, *word, &mut row);
+        }
+        self.changed = changed;
+        self.columns.end_row(place, row.rescued, row.repaired);
         self.batch_bytes += record.bytes.len();
         self.summary.rows_committed += 1;
     }
 
-    /// A record that is no sound row: a blank one, furniture of the page, or a reject.
-    #[cold]
-    fn set_apart(&mut self, place: Place, record: &Record<'_>, position: Option<usize>, reason: String) {
-        let width = self.furniture.width();
-        let mut cells = Vec::with_capacity(record.cells.len().min(width));
-        // Of a record wider than the header, the cells behind it matter only in that they are empty.
-        for cell in record.cells.iter().take(width) {
-            cells.push(meant(self.scratch.cell(self.tokeniser, record, *cell).0).to_owned());
+    #[inline]
+    fn append_cell(&mut self, place: Place, record: &Record<'_>, position: usize, word: Option<u128>, row: &mut Odds) {
+        let (text, odd) = self.scratch.cell(self.tokeniser, record, record.cells[position]);
+        if odd.foreign {
+            self.cells_windows_1252 += 1;
+            let cell = record.cells[position].range();
+            self.evidence.high.add(&record.bytes[cell.clone()], record.offset + cell.start as u64);
+            row.repaired = true;
+            self.columns.repair(&format!("windows-1252: {}", self.header[position]));
         }
-        let sound = !record.unterminated && !record.has_nul;
-        if sound && record.cells.iter().all(|cell| record.bytes[cell.range()].trim_ascii().is_empty()) {
-            self.summary.rows_read -= 1;
-            return self.evidence.blank_row(record.line);
-        }
-        let line = match record.text {
-            Some(text) => excerpt(text),
-            None => excerpt(&windows_1252(&record.bytes[..record.bytes.len().min(1_024)])),
+        let (name, reason) = match &self.targets[position] {
+            Target::Column(index) => {
+                self.evidence.styles.repeat(position, self.columns.waiting(*index));
+                let (kept, is_plain) = self.columns.append(*index, text, word);
+                if !is_plain || odd.foreign {
+                    self.settled = self.settled.min(position);
+                }
+                let note = match kept {
+                    Kept::AsIs => Note::default(),
+                    Kept::Noted(note) => {
+                        for mend in note.mends.notes() {
+                            row.repaired = true;
+                            self.columns.repair(&format!("{mend}: {}", self.header[position]));
+                        }
+                        let day_first = note.mends.holds(Mends::DAY_FIRST).then_some(WarningRule::DateDayFirst);
+                        for rule in day_first.into_iter().chain(note.doubt) {
+                            self.warnings.note(*index, rule, place, text);
+                        }
+                        note
+                    }
+                };
+                let Some(reason) = note.failed else {
+                    return self.evidence.styles.note(position, text, place.line);
+                };
+                (&self.header[position], Some((*index, reason)))
+            }
+            Target::Unknown(_) if meant(text).is_empty() => return,
+            Target::Unknown(name) => (name, None),
         };
-        match self.furniture.recognise(&cells, &line).filter(|_| sound) {
-            Some((kind, reason)) => {
-                if kind == RejectKind::RepeatedHeader && self.furniture.is_header(&cells) {
-                    self.other_table = None;
-                }
-                self.reject_row(place, record, None, reason.to_owned(), kind);
-            }
-            None => {
-                if sound {
-                    self.other_table = OtherTable::begins(&cells, self.header.len(), place.line).or(self.other_table);
-                }
-                if position.is_none() && sound && record.cells.len() != self.header.len() + self.trailing {
-                    self.evidence.ragged(record.line, record.cells.len(), self.header.len());
-                }
-                self.reject_row(place, record, position, reason, RejectKind::Unreadable);
-            }
-        }
-    }
-
-    fn reject_row(&mut self, place: Place, record: &Record<'_>, position: Option<usize>, reason: String, kind: RejectKind) {
-        self.summary.rows_rejected += 1;
-        self.evidence.apart(kind, place.line);
-        if self.summary.rejects.len() >= self.limits.rejects_kept_max {
-            return;
-        }
-        let column = position.and_then(|position| match self.targets[position] {
-            Target::Column(index) => Some(self.bound[index].name.clone()),
-            Target::Unknown(_) => None,
-        });
-        // Enough bytes for 256 characters, so that a long record is not decoded whole.
-        let beginning = &record.bytes[..record.bytes.len().min(1_024)];
-        let text = match record.text {
-            Some(text) => excerpt(text),
-            None => excerpt(&windows_1252(beginning)),
-        };
-        self.summary.rejects.push(Reject { kind, ..reject(place, column, &text, reason, RejectScope::Row) });
-    }
-
-    /// What the cells of this row look like, apart from what they are bound to.
-    fn profile(&mut self, record: &Record<'_>) {
-        for (position, profile) in self.summary.profiles.iter_mut().enumerate() {
-            let (text, _) = self.scratch.cell(self.tokeniser, record, record.cells[position]);
-            let text = meant(text);
-            profile.cells += 1;
-            if text.is_empty() {
-                profile.empty += 1;
-                continue;
-            }
-            let bytes = text.as_bytes();
-            profile.length_max = profile.length_max.max(text.chars().count() as u32);
-            profile.integers += u64::from(bytes.iter().all(u8::is_ascii_digit));
-            profile.amounts += u64::from(money(bytes).is_ok());
-            // A day number of Excel is a date only in a column known to hold dates; elsewhere it is just a number.
-            let is_date = [DateOrder::MonthFirst, DateOrder::DayFirst].iter().any(|order| date(bytes, *order).is_ok());
-            profile.dates += u64::from(bytes.iter().any(|byte| matches!(byte, b'/' | b'-')) && is_date);
-            if let Target::Column(index) = self.targets[position] {
-                profile.failed += u64::from(type_fault(self.bound[index].kind, text, self.date_orders.of(index)).is_some());
-            }
+        self.settled = self.settled.min(position);
+        row.rescued = true;
+        self.columns.rescue(name, text);
+        self.batch_bytes += name.len() + text.len();
+        self.summary.cells_rescued += 1;
+        if let Some((index, reason)) = reason
+            && self.summary.rejects.len() < self.limits.rejects_kept_max
+        {
+            let column = self.bound[index].name.clone();
+            let reason = format!("`{column}`: {reason}");
+            self.summary.rejects.push(reject(place, Some(column), text, reason, RejectScope::Cell));
         }
     }
 
@@ -453,66 +418,24 @@ impl Rows {
         DateEvidence { columns: self.columns.dates_shown(), read_as: self.date_orders.clone() }
     }
 
-    fn too_long(&self, at: TooLong) -> Quarantine {
-        let limit = self.limits.record_bytes_max;
-        let message = format!(
-            "the record at line {} (byte {}) is longer than {limit} bytes: a quote is opened there and not closed, or the file is no \
-             table; export the report again",
-            at.line, at.offset
-        );
-        quarantine(QuarantineReason::RecordTooLong, Some(self.report), message)
+    /// What was gathered becomes a batch.
+    fn batch(&mut self) -> RecordBatch {
+        for (position, target) in self.targets.iter().enumerate() {
+            if let Target::Column(index) = target {
+                self.evidence.styles.repeat(position, self.columns.waiting(*index));
+            }
+        }
+        self.batch_bytes = 0;
+        self.settled = 0;
+        self.columns.finish()
     }
+}
 
-    /// `replaced`: units of UTF-16 that are no character.
-    fn finish(mut self, records: &Records, replaced: u64, out: &mut Vec<RecordBatch>) -> Result<Summary, Quarantine> {
-        let report = self.report;
-        let apart = self.evidence.apart_total();
-        if self.summary.rows_read == apart {
-            let but = if apart > 0 { format!(" but {apart} of totals and notes") } else { String::new() };
-            let message = format!(
-                "the file has the header of {report} and no rows below it{but}: nothing matched the report's prompts, or the file was cut"
-            );
-            return Err(quarantine(QuarantineReason::NoRows, Some(report), message));
-        }
-        if self.summary.rows_committed == 0 {
-            let first =
-                self.summary.rejects.first().map(|reject| format!("; the first, at line {}: {}", reject.line, reject.reason));
-            let message = format!("all {} rows were rejected{}", self.summary.rows_read, first.unwrap_or_default());
-            return Err(quarantine(QuarantineReason::AllRejected, Some(report), message));
-        }
-        if self.columns.len() > 0 {
-            out.push(self.columns.finish());
-        }
-        let total = |(index, sum): (usize, i128)| ControlTotal { column: self.bound[index].name.clone(), sum: dollars(sum) };
-        self.summary.control_totals = self.columns.sums().map(total).collect();
-        self.summary.findings = self.findings(replaced);
-        self.summary.traits = self.evidence.words(&self.header, records.line_ends(), replaced, self.encoding);
-        let dates = self.date_evidence();
-        if let Some(words) = dates.describe(|column| &self.bound[column].name) {
-            self.summary.traits.insert("date_order".to_owned(), words);
-        }
-        self.summary.date_orders_contradicted = dates.contradicted();
-        self.summary.warnings = self.warnings.finish(&self.bound, sheet_limit(self.summary.rows_read, self.rows_above));
-        Ok(self.summary)
-    }
-
-    /// File-wide drift that only the rows could show.
-    fn findings(&self, replaced: u64) -> Vec<DriftFinding> {
-        let mut findings = Vec::new();
-        // ISO-8859-1 by the head may turn out to be Windows-1252 further down.
-        let news = match self.evidence.high.encoding() {
-            Some(Encoding::Windows1252) => self.encoding != Encoding::Windows1252,
-            _ => !self.encoding.is_single_byte(),
-        };
-        if self.cells_windows_1252 > 0 && news {
-            let name = self.evidence.high.encoding().unwrap_or(Encoding::Windows1252).as_str();
-            findings.push(DriftFinding::encoding(&format!("{name} in {} cells", self.cells_windows_1252), 0));
-        }
-        if replaced > 0 {
-            findings.push(DriftFinding::encoding(self.encoding.as_str(), replaced));
-        }
-        findings
-    }
+/// What one row has beside its values.
+#[derive(Default)]
+struct Odds {
+    rescued: bool,
+    repaired: bool,
 }
 
 /// A line with nothing but white space on it.
@@ -539,58 +462,6 @@ fn type_fault(kind: ColumnType, text: &str, order: DateOrder) -> Option<&'static
     let reason = fault(text)?;
     // What only looks like ASCII is mended when it is appended.
     plain(text).is_none_or(|(plain, _)| fault(&plain).is_some()).then_some(reason)
-}
-
-fn reject(place: Place, column: Option<String>, text: &str, reason: String, scope: RejectScope) -> Reject {
-    let kind = RejectKind::Unreadable;
-    Reject { row: place.row, line: place.line, byte: place.byte, column, text: excerpt(text), reason, scope, kind }
-}
-
-/// Cents as a decimal string with two places.
-fn dollars(cents: i128) -> String {
-    let sign = if cents < 0 { "-" } else { "" };
-    let cents = cents.unsigned_abs();
-    format!("{sign}{}.{:02}", cents / 100, cents % 100)
-}
-
-/// Room for the rare cell that is not simply a slice of its record.
-#[derive(Default)]
-struct Scratch {
-    bytes: Vec<u8>,
-    text: String,
-}
-
-/// What was odd about one cell.
-#[derive(Clone, Copy, Default)]
-struct Odd {
-    /// It was read as Windows-1252.
-    foreign: bool,
-}
-
-impl Scratch {
-    /// The cell's text without its quotes, and what was odd about it.
-    #[inline]
-    fn cell<'a>(&'a mut self, tokeniser: Tokeniser, record: &'a Record<'_>, cell: Cell) -> (&'a str, Odd) {
-        match record.text {
-            Some(text) if !cell.escaped => (&text[cell.range()], Odd::default()),
-            _ => self.unusual(tokeniser, record.bytes, cell),
-        }
-    }
-
-    #[cold]
-    fn unusual(&mut self, tokeniser: Tokeniser, record: &[u8], cell: Cell) -> (&str, Odd) {
-        let raw = &record[cell.range()];
-        let raw = if cell.escaped {
-            tokeniser.unescape(raw, &mut self.bytes);
-            &self.bytes
-        } else {
-            raw
-        };
-        let (text, foreign) = decode(raw);
-        self.text.clear();
-        self.text.push_str(&text);
-        (&self.text, Odd { foreign })
-    }
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ struct Column {
     is_date: bool,
     counts: [u64; COUNT],
     first_lines: [u64; COUNT],
+    /// Of the last cell noted; none of an empty one.
+    last: Option<usize>,
 }
 
 /// The typed columns of one file, by header position.
@@ -57,7 +59,7 @@ impl Styles {
                 // A whole number has one style, a text any.
                 _ => return None,
             };
-            Some(Column { is_date, counts: [0; COUNT], first_lines: [0; COUNT] })
+            Some(Column { is_date, counts: [0; COUNT], first_lines: [0; COUNT], last: None })
         };
         Self { columns: kinds.into_iter().map(column).collect() }
     }
@@ -67,12 +69,24 @@ impl Styles {
     pub fn note(&mut self, position: usize, text: &str, line: u64) {
         let Some(Some(column)) = self.columns.get_mut(position) else { return };
         let bytes = meant(text).as_bytes();
+        column.last = None;
         let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return };
         let style = if column.is_date { date(bytes) } else { amount(*first, *last, bytes) };
         if column.counts[style] == 0 {
             column.first_lines[style] = line;
         }
         column.counts[style] += 1;
+        column.last = Some(style);
+    }
+
+    /// The last cell noted stood so many times more in the rows below it.
+    #[inline]
+    pub fn repeat(&mut self, position: usize, count: usize) {
+        if let Some(Some(column)) = self.columns.get_mut(position)
+            && let Some(style) = column.last
+        {
+            column.counts[style] += count as u64;
+        }
     }
 
     /// Header position and words, for each column that has a style.

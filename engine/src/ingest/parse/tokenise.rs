@@ -18,6 +18,12 @@ impl Cell {
     pub fn range(self) -> std::ops::Range<usize> {
         self.start as usize..self.end as usize
     }
+
+    /// Where the delimiter or the end of the record stands.
+    pub fn behind(self) -> usize {
+        // The range leaves out the quotes of a cell that needs no unescaping.
+        self.end as usize + usize::from(self.quoted && !self.escaped)
+    }
 }
 
 /// How one record ended.
@@ -57,9 +63,16 @@ impl Tokeniser {
 
     /// Splits the record that starts at `bytes[0]`. `last`: no bytes will follow, so their end ends the record.
     pub fn record(&self, bytes: &[u8], last: bool, cells: &mut Vec<Cell>) -> Scan {
-        cells.clear();
-        let mut start = 0;
-        let mut any_quoted = false;
+        self.rest_of_record(bytes, 0, last, cells)
+    }
+
+    /// The same, where the first `known` of `cells` are known to be this record's: they and the delimiter behind the last
+    /// of them were found byte by byte equal to another record's, which was split into these cells.
+    pub fn rest_of_record(&self, bytes: &[u8], known: usize, last: bool, cells: &mut Vec<Cell>) -> Scan {
+        cells.truncate(known);
+        let mut start = cells.last().map_or(0, |cell| cell.behind() + 1);
+        // Only a quoted cell can hold a line end.
+        let mut any_quoted = cells.iter().any(|cell| cell.quoted);
         loop {
             let (end, cell) = if bytes.get(start) == Some(&self.quote) {
                 any_quoted = true;
@@ -73,8 +86,8 @@ impl Tokeniser {
                     None => return Scan::Partial,
                 }
             } else {
-                let end = self.plain_end(bytes, start);
-                (end, Cell { start: start as u32, end: end as u32, escaped: false, quoted: false })
+                let (from, end) = self.plain_cells(bytes, start, cells);
+                (end, Cell { start: from as u32, end: end as u32, escaped: false, quoted: false })
             };
             match bytes.get(end) {
                 Some(&byte) if byte == self.delimiter => {
@@ -91,16 +104,46 @@ impl Tokeniser {
         }
     }
 
+    /// Plain cells from the one that begins at `start`, up to one that is not known to be followed by another plain one:
+    /// its start and end. Eight bytes at a time, and all ends in them: cells are short, and many are empty.
+    #[inline]
+    fn plain_cells(&self, bytes: &[u8], start: usize, cells: &mut Vec<Cell>) -> (usize, usize) {
+        let (mut start, mut at) = (start, start);
+        while let Some(eight) = bytes.get(at..at + 8) {
+            let mut hits = self.hits(eight);
+            while hits != 0 {
+                let end = at + (hits.trailing_zeros() / 8) as usize;
+                if bytes[end] != self.delimiter || bytes.get(end + 1) == Some(&self.quote) {
+                    return (start, end);
+                }
+                cells.push(Cell { start: start as u32, end: end as u32, escaped: false, quoted: false });
+                start = end + 1;
+                hits &= hits - 1;
+            }
+            at += 8;
+        }
+        while at < bytes.len() && !self.ends_plain(bytes[at]) {
+            at += 1;
+        }
+        (start, at)
+    }
+
+    /// Top bit of each byte set where it is a delimiter, a line feed or a carriage return.
+    #[inline]
+    fn hits(&self, eight: &[u8]) -> u64 {
+        let word = u64::from_le_bytes(eight.try_into().expect("the slice has eight bytes"));
+        // A byte of `held` has its top bit clear exactly where the byte is one of the three; no carry crosses bytes.
+        let held = nonzero(word ^ self.delimiters) & nonzero(word ^ (ONES * 0x0a)) & nonzero(word ^ (ONES * 0x0d));
+        !held & !LOWS
+    }
+
     /// First delimiter, line feed or carriage return at or behind `from`; the length of `bytes` if there is none.
     /// Eight bytes at a time: cells are short, so the set-up of a wider search would cost more than it saves.
     #[inline]
     fn plain_end(&self, bytes: &[u8], from: usize) -> usize {
         let mut at = from;
         while let Some(eight) = bytes.get(at..at + 8) {
-            let word = u64::from_le_bytes(eight.try_into().expect("the slice has eight bytes"));
-            // A byte of `held` has its top bit clear exactly where the byte is one of the three; no carry crosses bytes.
-            let held = nonzero(word ^ self.delimiters) & nonzero(word ^ (ONES * 0x0a)) & nonzero(word ^ (ONES * 0x0d));
-            let hits = !held & !LOWS;
+            let hits = self.hits(eight);
             if hits != 0 {
                 return at + (hits.trailing_zeros() / 8) as usize;
             }

@@ -40,6 +40,27 @@ fn stamp() -> Stamp {
     Stamp { delivery_id: "0190a5a8-0000-7000-8000-000000000001".parse::<DeliveryId>().unwrap(), as_of }
 }
 
+/// Appends without a look at the cell above.
+fn put(batch: &mut Columns, column: usize, text: &str) -> Kept {
+    batch.filled[column] = batch.len();
+    batch.append(column, text, None).0
+}
+
+/// The table's own types: texts are a dictionary only on their way to the writer.
+fn plain(batch: &RecordBatch) -> RecordBatch {
+    let plain = |array: &ArrayRef| match array.data_type() {
+        DataType::Dictionary(_, value) => cast(array, value).unwrap(),
+        _ => array.clone(),
+    };
+    let schema = batch.schema();
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Dictionary(_, value) => field.as_ref().clone().with_data_type(value.as_ref().clone()),
+        _ => field.as_ref().clone(),
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    RecordBatch::try_new(schema, batch.columns().iter().map(plain).collect()).unwrap()
+}
+
 #[test]
 fn a_batch_has_the_tables_schema_and_each_cell_its_value() {
     let columns = all_kinds();
@@ -47,7 +68,7 @@ fn a_batch_has_the_tables_schema_and_each_cell_its_value() {
     for (row, cells) in
         [["ABC12345676", "1", "10.50", "2.5", "04/02/2025"], ["ABC-1234567-6", "x", "1.234", "", ""]].iter().enumerate()
     {
-        let outcomes: Vec<Kept> = cells.iter().enumerate().map(|(index, text)| batch.append(index, text)).collect();
+        let outcomes: Vec<Kept> = cells.iter().enumerate().map(|(index, text)| put(&mut batch, index, text)).collect();
         if row == 0 {
             assert_eq!(outcomes, [Kept::AsIs; 5]);
         } else {
@@ -62,7 +83,7 @@ fn a_batch_has_the_tables_schema_and_each_cell_its_value() {
         batch.end_row(Place { row: row as u64 + 1, line: 2, byte: 3 }, row == 1, row == 1);
     }
     assert_eq!(batch.sums().collect::<Vec<_>>(), [(2, 1050)]);
-    let batch = batch.finish();
+    let batch = plain(&batch.finish());
     assert_eq!(batch.schema().as_ref(), &table::schema(&columns));
     assert_eq!(batch.num_rows(), 2);
     let text = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>().clone();
@@ -94,7 +115,7 @@ fn a_finished_batch_leaves_room_for_the_next_and_sums_go_on() {
     let columns = all_kinds();
     let mut batch = Columns::new(&columns, &[false, false, true, false, false, false], &stamp(), 2);
     for round in 1..=3 {
-        assert_eq!(batch.append(2, "0.01"), Kept::AsIs);
+        assert_eq!(put(&mut batch, 2, "0.01"), Kept::AsIs);
         batch.end_row(Place { row: round, line: round, byte: 0 }, false, false);
         let finished = batch.finish();
         assert_eq!((finished.num_rows(), batch.len()), (1, 0));
@@ -108,15 +129,15 @@ fn text_that_looks_like_a_number_is_read_and_the_look_is_told() {
     let columns = all_kinds();
     let mut batch = Columns::new(&columns, &[true; 6], &stamp(), 4);
     let mended = |mends| Kept::Noted(Note { mends, ..Note::default() });
-    assert_eq!(batch.append(1, "１２"), mended(Mends::FULL_WIDTH));
-    assert_eq!(batch.append(2, "$\u{a0}1,234.56\u{a0}"), mended(Mends::INVISIBLE));
-    assert_eq!(batch.append(3, "\u{200b}2.5"), mended(Mends::INVISIBLE));
-    assert_eq!(batch.append(4, "2025\u{2010}04\u{2011}02"), mended(Mends::LOOK_ALIKE_DASHES));
+    assert_eq!(put(&mut batch, 1, "１２"), mended(Mends::FULL_WIDTH));
+    assert_eq!(put(&mut batch, 2, "$\u{a0}1,234.56\u{a0}"), mended(Mends::INVISIBLE));
+    assert_eq!(put(&mut batch, 3, "\u{200b}2.5"), mended(Mends::INVISIBLE));
+    assert_eq!(put(&mut batch, 4, "2025\u{2010}04\u{2011}02"), mended(Mends::LOOK_ALIKE_DASHES));
     let negative = Note { mends: Mends::LOOK_ALIKE_DASHES, doubt: Some(WarningRule::MoneyNegative), failed: None };
-    assert_eq!(batch.append(2, "\u{2212}5.00"), Kept::Noted(negative));
+    assert_eq!(put(&mut batch, 2, "\u{2212}5.00"), Kept::Noted(negative));
     // Not even in ASCII an amount: kept as it came, and nothing is said to have been mended.
     let failed = Note { failed: Some("not an amount"), ..Note::default() };
-    assert_eq!(batch.append(2, "\u{a0}1\u{a0}234\u{a0}"), Kept::Noted(failed));
+    assert_eq!(put(&mut batch, 2, "\u{a0}1\u{a0}234\u{a0}"), Kept::Noted(failed));
     assert_eq!(batch.sums().collect::<Vec<_>>(), [(2, 122_956)]);
 }
 
@@ -128,7 +149,7 @@ fn a_date_that_exists_the_other_way_round_only_is_evidence_whichever_way_is_read
         for text in
             ["01/02/2025", "13/01/2025", "1/31/25", "2/31/2025", "31/12/2024 10:00", "13/01/1980", "2025-01-31", "45749", "x"]
         {
-            let _ = batch.append(4, text);
+            put(&mut batch, 4, text);
         }
         assert_eq!(batch.dates_shown(), [(4, Shown { month_first: 1, day_first: 2 })], "{order:?}");
     }
@@ -142,6 +163,32 @@ fn texts_that_are_typed_later_are_mended_and_noted_as_in_their_file() {
     let dates: Vec<_> = array.as_primitive::<Date32Type>().iter().collect();
     assert_eq!(dates, [Some(20_123), Some(20_180), None, None]);
     assert_eq!(notes, [vec![], vec!["century added", "day read before month"], vec![], vec![]]);
+}
+
+#[test]
+fn a_cell_that_stands_below_its_like_is_filled_in_with_all_that_it_counts() {
+    let columns = all_kinds();
+    let mut batch = Columns::new(&columns, &[false, true, true, false, true, false], &stamp(), 8);
+    let rows = [["12", "1.50", "13/01/2025"], ["12", "1.50", "13/01/2025"], ["", "", ""], ["", "", ""], ["7", "2.00", "x"]];
+    batch.read_dates(&DateOrders::from_iter([(4, DateOrder::DayFirst)]));
+    for (row, cells) in rows.iter().enumerate() {
+        // Line number, duty, date.
+        for (column, text) in [1, 2, 4].into_iter().zip(cells) {
+            let word = texts::word(text.as_bytes(), 0, text.len()).unwrap();
+            if !batch.repeats(column, word) {
+                batch.append(column, text, Some(word));
+            }
+        }
+        batch.end_row(Place { row: row as u64 + 1, line: 1, byte: 0 }, false, false);
+    }
+    let finished = batch.finish();
+    let lines = finished.column_by_name("line_number").unwrap().as_primitive::<Int32Type>();
+    assert_eq!(lines.iter().collect::<Vec<_>>(), [Some(12), Some(12), None, None, Some(7)]);
+    assert_eq!(finished.column_by_name("entry_date").unwrap().null_count(), 3);
+    assert_eq!(batch.sums().collect::<Vec<_>>(), [(2, 500)]);
+    assert_eq!(batch.dates_shown(), [(4, Shown { month_first: 0, day_first: 2 })]);
+    // The next batch knows nothing of the rows above.
+    assert!(!batch.repeats(1, u128::from(b'7')));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use arrow::{
     datatypes::{Int64Type, Schema},
     util::display::{ArrayFormatter, FormatOptions},
 };
-use bonded_schemas::{DeliveryId, DriftKind, Mapping, Registry, drift, table};
+use bonded_schemas::{DeliveryId, DriftKind, Mapping, QuarantineReason, Registry, delivery::RejectKind, drift, table};
 use chrono::{TimeZone, Utc};
 use proptest::prelude::*;
 
@@ -61,6 +61,12 @@ fn read(bytes: &[u8]) -> (RecordBatch, Summary) {
     (concat_batches(&batches[0].schema(), &batches).unwrap(), summary)
 }
 
+/// Every cell of every row as text.
+fn all_shown(batches: &[RecordBatch]) -> Vec<Vec<String>> {
+    let batch = concat_batches(&batches[0].schema(), batches).unwrap();
+    batch.schema().fields().iter().map(|field| shown(&batch, field.name())).collect()
+}
+
 fn file(rows: &str) -> Vec<u8> {
     format!("{HEADER}\n{rows}").into_bytes()
 }
@@ -87,7 +93,8 @@ fn a_clean_file_becomes_typed_rows_that_know_their_place() {
     let (batch, summary) = read(&file(
         "ABC12345676,1,1,04/02/2025,NA,5,\"1,000.00\",$10.50\r\n\r\n=\"ABC12345676\",1,2,2025-04-02T00:00:00,=\"CN\",,(1.00),0\r\n",
     ));
-    assert_eq!(batch.schema().as_ref(), &table::schema(&Registry::builtin().edition(Report::Es003).columns));
+    let names = |schema: &Schema| schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+    assert_eq!(names(&batch.schema()), names(&table::schema(&Registry::builtin().edition(Report::Es003).columns)));
     assert_eq!(shown(&batch, "entry_summary_number"), ["ABC12345676", "ABC12345676"]);
     assert_eq!(shown(&batch, "tariff_ordinal_number"), ["1", "2"]);
     assert_eq!(shown(&batch, "entry_date"), ["2025-04-02", "2025-04-02"]);
@@ -344,6 +351,50 @@ proptest! {
             for column in ["entry_summary_number", "entry_date", "line_tariff_duty_amount", "_rescued", "_repairs"] {
                 prop_assert_eq!(&shown(&again[0], column)[0], &shown(&batch, column)[row]);
             }
+        }
+    }
+}
+
+/// A cell as the one above it, or one of these: sound, blank, mended, doubtful, failing, quoted, long, not UTF-8.
+fn similar_rows() -> impl Strategy<Value = Vec<Vec<Option<Vec<u8>>>>> {
+    let cell =
+        |texts: &'static [&'static [u8]]| prop::option::weighted(0.3, prop::sample::select(texts).prop_map(<[u8]>::to_vec));
+    let number = cell(&[b"ABC12345676", b"ABC-1234567-6", b"ABC12345670", b"", b"\"ABC12345676\"", b"Total"]);
+    let line = || cell(&[b"1", b"2", b"=\"3\"", b" 1 ", b"x"]);
+    let date = cell(&[b"04/02/2025", b"13/01/2025", b"01/31/2025", b"2025-04-02 10:00", b"", b" ", b"99/99/2025", b"01/02/1980"]);
+    let country = cell(&[b"CN", b"XX", b"", b" CN", b"\xff", b"a country's name longer than sixteen", b"\"C\"\"N\""]);
+    let quantity = cell(&[b"5", b"1.25", b"", b"n/a"]);
+    let money = || cell(&[b"0.00", b"10.50", b"-3.00", b"\"1,000.00\"", b"", b"1.234", b"$7"]);
+    let unknown = cell(&[b"", b" ", b"see file"]);
+    prop::collection::vec((number, line(), line(), date, country, quantity, money(), money(), unknown), 1..60)
+        .prop_map(|rows| rows.into_iter().map(|(a, b, c, d, e, f, g, h, i)| vec![a, b, c, d, e, f, g, h, i]).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// A row is read with a look at the one above it. In batches of one row there is none above: whatever was made of the
+    /// look must be there as well.
+    #[test]
+    fn a_row_reads_as_it_would_alone(rows in similar_rows(), places in prop::collection::vec(any::<usize>(), 0..3)) {
+        let mut bytes = format!("{HEADER},Broker Remark\n").into_bytes();
+        let mut above: Vec<Vec<u8>> =
+            ["ABC12345676", "1", "1", "04/02/2025", "CN", "5", "10.50", "0.00", ""].map(|cell| cell.as_bytes().to_vec()).into();
+        for row in rows {
+            for (cell, new) in above.iter_mut().zip(row) {
+                *cell = new.unwrap_or_else(|| cell.clone());
+            }
+            bytes.extend(above.join(&b","[..]));
+            bytes.push(b'\n');
+        }
+        let alone = read_cut(&bytes, Limits { batch_rows: 1, ..Limits::default() }, &[]);
+        let together = read_cut(&bytes, Limits::default(), &places);
+        match (alone, together) {
+            (Ok((alone, one)), Ok((together, other))) => {
+                prop_assert_eq!(one, other);
+                prop_assert_eq!(all_shown(&alone), all_shown(&together));
+            }
+            (alone, together) => prop_assert_eq!(alone.map(|read| read.1), together.map(|read| read.1)),
         }
     }
 }
