@@ -12,7 +12,7 @@ help:
 	@echo "make test          everything the tests need, then the whole suite"
 	@echo "make test-interop  Java Iceberg reads a demo lake (needs Java 17 and Maven; says so without)"
 	@echo "make chaos         faults at every door in random histories, kills, full disks, power cuts (an hour; CHAOS_SEED replays)"
-	@echo "make bench         ingest speed beside Polars, and the price of encryption"
+	@echo "make bench         ingest speed beside Polars and arrow-csv, and each stage beside its limit"
 	@echo "make drill         backup, disaster, restore, and proof that every view is as it was"
 	@echo "make lint          rustfmt and clippy, warnings are errors"
 
@@ -36,7 +36,8 @@ chaos: setup
 	run --ignored chaos:: kill::; CHAOS_FULL=1 run crash::; exit $$failed
 
 bench: setup
-	cargo bench --workspace --locked --bench ingest
+	cargo build --release --workspace --bins --locked
+	cargo bench --workspace --locked --bench ingest --bench stages
 
 # SQLite and PostgreSQL; it says what was compared and how long each step took.
 drill: setup

@@ -1,4 +1,4 @@
-//! Who is measured: the `bonded` binary, with and without encryption, and Polars.
+//! Who is measured: the `bonded` binary, with and without encryption, Polars, and arrow-csv.
 //! Promise: preparation and the reading back of the answer are outside the measured command.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    Outcome, PEER_FLAG, peer, process,
+    ARROW_FLAG, Outcome, PEER_FLAG, arrow_peer, peer, process,
     work::{Totals, files_below},
 };
 
@@ -39,6 +39,11 @@ pub struct Bonded {
 
 /// This program again, doing `peer::run`.
 pub struct Polars {
+    program: PathBuf,
+}
+
+/// This program again, doing `arrow_peer::run`.
+pub struct Arrow {
     program: PathBuf,
 }
 
@@ -151,6 +156,32 @@ impl Contender for Polars {
 
     fn totals(&self, folder: &Path) -> Outcome<Totals> {
         peer::totals(&folder.join("es_003.parquet"))
+    }
+}
+
+impl Arrow {
+    pub fn this_program() -> Outcome<Self> {
+        Ok(Self { program: env::current_exe()? })
+    }
+}
+
+impl Contender for Arrow {
+    fn name(&self) -> &'static str {
+        "arrow-csv"
+    }
+
+    fn prepare(&self, _folder: &Path) -> Outcome<()> {
+        Ok(())
+    }
+
+    fn command(&self, input: &Path, folder: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(ARROW_FLAG).arg(input).arg(folder.join("es_003.parquet"));
+        command
+    }
+
+    fn totals(&self, folder: &Path) -> Outcome<Totals> {
+        arrow_peer::totals(&folder.join("es_003.parquet"))
     }
 }
 

@@ -1,10 +1,11 @@
 //! What one ES-003 costs: `bonded ingest` (hash, seal, parse, type, drift, encrypted Iceberg commit) beside Polars doing only
-//! scan, type and write of the same file, in the same run.
+//! scan, type and write of the same file, in the same run; and beside arrow-csv with parquet's ArrowWriter.
 //! Promise: contenders take turns, each in a process of its own, and a run whose answers differ ends in an error, not a table.
 //! Never: no figure from memory, no contender timed together with another, no clean-up outside the bench's own folder.
 //!
 //! Settings (environment): see `README.md` beside this file.
 
+mod arrow_peer;
 mod contender;
 mod peer;
 mod process;
@@ -13,7 +14,7 @@ mod work;
 
 use std::{env, error::Error, path::Path, process::ExitCode};
 
-use contender::{Bonded, Contender, Encryption, Polars};
+use contender::{Arrow, Bonded, Contender, Encryption, Polars};
 use process::Usage;
 use work::{Input, Totals, Work};
 
@@ -21,6 +22,8 @@ pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// First argument of this program run as the Polars contender.
 const PEER_FLAG: &str = "--run-polars";
+/// As the arrow-csv contender.
+const ARROW_FLAG: &str = "--run-arrow";
 
 struct Settings {
     size_mb: u64,
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().collect();
     let outcome = match arguments.get(1).map(String::as_str) {
         Some(PEER_FLAG) => peer::run(&arguments[2..]),
+        Some(ARROW_FLAG) => arrow_peer::run(&arguments[2..]),
         // What cargo and people pass to a bench (`--bench`, a filter) selects nothing here.
         _ => Settings::from_environment().and_then(|settings| run(&settings)),
     };
@@ -69,6 +73,7 @@ fn contenders(settings: &Settings) -> Outcome<Vec<Box<dyn Contender>>> {
     if settings.with_plain {
         contenders.push(Box::new(Bonded::find(Encryption::Off)?));
     }
+    contenders.push(Box::new(Arrow::this_program()?));
     contenders.push(Box::new(Polars::this_program()?));
     Ok(contenders)
 }

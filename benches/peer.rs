@@ -8,11 +8,11 @@ use polars::prelude::*;
 
 use crate::{Outcome, contender::cents, work::Totals};
 
-const DATES: [&str; 3] = ["Entry Date", "Entry Summary Date", "Initial Entry Summary Create Date"];
-const INTEGERS: [&str; 2] = ["Entry Summary Line Number", "Tariff Ordinal Number"];
-const QUANTITIES: [&str; 3] = ["Line Tariff Quantity (1)", "Line Tariff Quantity (2)", "Line Tariff Quantity (3)"];
-const VALUE: &str = "Line Tariff Goods Value Amount";
-const DUTY: &str = "Line Tariff Duty Amount";
+pub const DATES: [&str; 3] = ["Entry Date", "Entry Summary Date", "Initial Entry Summary Create Date"];
+pub const INTEGERS: [&str; 2] = ["Entry Summary Line Number", "Tariff Ordinal Number"];
+pub const QUANTITIES: [&str; 3] = ["Line Tariff Quantity (1)", "Line Tariff Quantity (2)", "Line Tariff Quantity (3)"];
+pub const VALUE: &str = "Line Tariff Goods Value Amount";
+pub const DUTY: &str = "Line Tariff Duty Amount";
 
 /// Arguments: the CSV to read, the Parquet file to write.
 pub fn run(arguments: &[String]) -> Outcome<()> {
