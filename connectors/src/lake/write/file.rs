@@ -42,14 +42,26 @@ pub struct FileWriter {
     columns: SchemaDescPtr,
     chunks: Vec<Chunk>,
     modules: Option<Modules>,
-    compressor: zstd::bulk::Compressor<'static>,
     /// Rows of the row group in the making.
     rows: usize,
     row_groups: Vec<RowGroupMetaData>,
     /// Bytes of the file so far, and those of them that were not taken yet.
     position: usize,
     encoded: Vec<u8>,
+}
+
+/// What one row group is pressed with. A file of many months has as many files open, so none keeps it.
+struct Press {
+    compressor: zstd::bulk::Compressor<'static>,
     page: Vec<u8>,
+}
+
+impl Press {
+    fn new() -> Result<Self> {
+        let compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)
+            .map_err(|error| Error::new(ErrorKind::Internal, "zstd does not start").with_source(error))?;
+        Ok(Self { compressor, page: Vec::new() })
+    }
 }
 
 impl std::fmt::Debug for FileWriter {
@@ -68,21 +80,8 @@ impl FileWriter {
         });
         let chunks = chunks.collect::<Result<_>>()?;
         let modules = encryption.map(|(key, aad_prefix)| Modules::new(key, aad_prefix)).transpose()?;
-        let compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)
-            .map_err(|error| Error::new(ErrorKind::Internal, "zstd does not start").with_source(error))?;
         let encoded = magic(modules.is_some()).to_vec();
-        Ok(Self {
-            schema,
-            columns,
-            chunks,
-            modules,
-            compressor,
-            rows: 0,
-            row_groups: Vec::new(),
-            position: encoded.len(),
-            encoded,
-            page: Vec::new(),
-        })
+        Ok(Self { schema, columns, chunks, modules, rows: 0, row_groups: Vec::new(), position: encoded.len(), encoded })
     }
 
     /// Columns in the order of the schema; a text column may be a dictionary of its texts.
@@ -143,9 +142,10 @@ impl FileWriter {
         }
         let start = self.position;
         let mut chunks = std::mem::take(&mut self.chunks);
+        let mut press = Press::new()?;
         let mut metadata = Vec::with_capacity(chunks.len());
         for (at, chunk) in chunks.iter_mut().enumerate() {
-            metadata.push(self.chunk(ordinal, at, chunk)?);
+            metadata.push(self.chunk(&mut press, [ordinal, at], chunk)?);
         }
         self.chunks = chunks;
         let size: i64 = metadata.iter().map(ColumnChunkMetaData::uncompressed_size).sum();
@@ -162,9 +162,10 @@ impl FileWriter {
         Ok(())
     }
 
-    fn chunk(&mut self, row_group: usize, column: usize, chunk: &mut Chunk) -> Result<ColumnChunkMetaData> {
+    /// `place`: row group and column.
+    fn chunk(&mut self, press: &mut Press, place: [usize; 2], chunk: &mut Chunk) -> Result<ColumnChunkMetaData> {
         let start = self.position;
-        let mut page = std::mem::take(&mut self.page);
+        let mut page = std::mem::take(&mut press.page);
         page.clear();
         let Encoded { body, cells, statistics } = chunk.encode(&mut page);
         let (encoding, mut encodings) = (body.encoding(), vec![Encoding::RLE, body.encoding()]);
@@ -175,7 +176,7 @@ impl FileWriter {
             let num_values = distinct as u32;
             let page_of = |buf| Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
             let modules = [Module::DictionaryPage, Module::DictionaryPageHeader];
-            plain_bytes += self.put(row_group, column, &page, modules, page_of)?;
+            plain_bytes += self.put(press, place, &page, modules, page_of)?;
         }
         let data_at = self.position;
         let num_values = cells as u32;
@@ -188,8 +189,8 @@ impl FileWriter {
             rep_level_encoding: level,
             statistics: None,
         };
-        plain_bytes += self.put(row_group, column, &page, [Module::DataPage, Module::DataPageHeader], page_of)?;
-        self.page = page;
+        plain_bytes += self.put(press, place, &page, [Module::DataPage, Module::DataPageHeader], page_of)?;
+        press.page = page;
         ColumnChunkMetaData::builder(chunk.column.clone())
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default()))
             .set_encodings(encodings)
@@ -207,13 +208,13 @@ impl FileWriter {
     /// Compresses a page, seals it and its header, and puts both into the file; answers the page's size before that.
     fn put(
         &mut self,
-        row_group: usize,
-        column: usize,
+        press: &mut Press,
+        [row_group, column]: [usize; 2],
         plain: &[u8],
         [body, header]: [Module; 2],
         page_of: impl FnOnce(Bytes) -> Page,
     ) -> Result<usize> {
-        let compressed = self
+        let compressed = press
             .compressor
             .compress(plain)
             .map_err(|error| Error::new(ErrorKind::Internal, "a page could not be compressed").with_source(error))?;
