@@ -251,10 +251,7 @@ fn repeat<T: ArrowPrimitiveType>(builder: &mut PrimitiveBuilder<T>, count: usize
 
 fn with_repeats(shown: Shown, shows: Option<DateOrder>, count: usize) -> Shown {
     let more = |order| if shows == Some(order) { count as u64 } else { 0 };
-    Shown {
-        month_first: shown.month_first + more(DateOrder::MonthFirst),
-        day_first: shown.day_first + more(DateOrder::DayFirst),
-    }
+    Shown { month_first: shown.month_first + more(DateOrder::MonthFirst), day_first: shown.day_first + more(DateOrder::DayFirst) }
 }
 
 /// How a column of this type lies in a batch: texts come again and again, so they are a dictionary.
