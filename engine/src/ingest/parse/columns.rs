@@ -371,7 +371,8 @@ impl Columns {
     /// How many cells of the column wait to be filled up.
     #[inline]
     pub fn waiting(&self, column: usize) -> usize {
-        self.len() - self.filled[column]
+        // A column that has its cell of the row in hand is ahead of the rows.
+        self.len().saturating_sub(self.filled[column])
     }
 
     /// Appends a short text that was found sound in this batch before; says whether it was.
