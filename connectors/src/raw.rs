@@ -22,10 +22,12 @@ mod papers;
 mod publish;
 mod reader;
 mod sealing;
+mod staging;
 #[cfg(test)]
 mod tests;
 
 pub use reader::RawReader;
+pub use staging::StagingSwept;
 
 /// Purpose in the encryption context of a raw object's data key.
 const PURPOSE: &str = "raw";

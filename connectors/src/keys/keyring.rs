@@ -142,6 +142,10 @@ impl Keys for Keyring {
         self.shared.encrypt(key, &plaintext, context)
     }
 
+    fn version_of(&self, wrapped: &[u8]) -> Option<u32> {
+        wrapped.first_chunk::<4>().map(|version| u32::from_be_bytes(*version))
+    }
+
     async fn rotate(&self, key: &KeyId) -> Result<u32> {
         self.change_key(key, |entry, state, shared| match state {
             KeyState::Enabled => Ok(entry.add_version(shared.now(), &shared.root_key)),

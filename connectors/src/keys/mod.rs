@@ -115,6 +115,10 @@ pub trait Keys: KeyManagementClient {
     async fn decrypt(&self, key: &KeyId, wrapped: &[u8], context: &EncryptionContext) -> Result<Zeroizing<Vec<u8>>>;
     /// The same plaintext under the newest version, without showing it to the caller.
     async fn re_encrypt(&self, key: &KeyId, wrapped: &[u8], context: &EncryptionContext) -> Result<Vec<u8>>;
+    /// The version of the key that made this wrap, where the service tells; without it, maintenance wraps again each time.
+    fn version_of(&self, _wrapped: &[u8]) -> Option<u32> {
+        None
+    }
     /// Adds a version; returns its number.
     async fn rotate(&self, key: &KeyId) -> Result<u32>;
     async fn disable(&self, key: &KeyId) -> Result<()>;

@@ -155,6 +155,15 @@ impl EncryptedCatalog {
         Ok(row.map(|row| row.try_get(0)).transpose()?.flatten())
     }
 
+    /// Where the pointer stands, without loading what it points at.
+    pub(super) async fn location(&self, ident: &TableIdent) -> Result<Option<String>> {
+        Ok(self.pointer(ident).await?.map(|(location, _)| location))
+    }
+
+    pub(super) fn store(&self) -> &TenantStore {
+        &self.store
+    }
+
     pub async fn table_names(&self) -> Result<Vec<String>> {
         let rows = sqlx::query(
             "SELECT table_name FROM iceberg_tables WHERE catalog_name = $1 AND table_namespace = $2 ORDER BY table_name",

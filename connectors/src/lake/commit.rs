@@ -14,6 +14,8 @@ use iceberg::{
 use super::{
     Tables, Written,
     catalog::{LedgerMark, Swing},
+    manifests::Merge,
+    read,
     staging::Staging,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -51,6 +53,19 @@ pub(super) struct Change<'a> {
     pub remove: HashSet<&'a str>,
     pub operation: Operation,
     pub mark: Option<&'a Mark>,
+    /// Manifests known to hold none of the files to drop, by path: they are not read again for it.
+    pub unaffected: HashSet<String>,
+    pub merge: Merge,
+}
+
+impl<'a> Change<'a> {
+    pub fn append(add: &'a [DataFile], mark: &'a Mark) -> Self {
+        Self { mark: Some(mark), ..Self::replace(add, HashSet::new(), Operation::Append) }
+    }
+
+    pub fn replace(add: &'a [DataFile], remove: HashSet<&'a str>, operation: Operation) -> Self {
+        Self { add, remove, operation, mark: None, unaffected: HashSet::new(), merge: Merge::WhenMany }
+    }
 }
 
 pub(super) fn snapshot_with(metadata: &TableMetadata, keyed_digest: &str) -> Option<i64> {
@@ -61,8 +76,7 @@ pub(super) fn snapshot_with(metadata: &TableMetadata, keyed_digest: &str) -> Opt
 }
 
 pub(super) async fn append(tables: &Tables, table: &str, written: Written, mark: &Mark) -> Result<Outcome> {
-    let change = Change { add: &written.files, remove: HashSet::new(), operation: Operation::Append, mark: Some(mark) };
-    match commit(tables, table, &change).await {
+    match commit(tables, table, &Change::append(&written.files, mark)).await {
         Ok(Outcome::AlreadyCommitted { snapshot_id }) => {
             // The rows are in the table; that a copy of them stays behind is no reason to say that they are not.
             if let Err(error) = tables.discard(table, written).await {
@@ -97,7 +111,7 @@ async fn attempts(tables: &Tables, table: &str, change: &Change<'_>, unanswered:
     let ident = tables.ident(table);
     for attempt in 1..=ATTEMPTS_MAX {
         let loaded = tables.catalog.load(&ident).await?;
-        if let Some(snapshot_id) = unanswered.iter().copied().find(|id| loaded.metadata().snapshot_by_id(*id).is_some()) {
+        if let Some(snapshot_id) = landed(tables, &loaded, change, unanswered).await? {
             return Ok(Outcome::Committed { snapshot_id, attempts: attempt });
         }
         if let Some(snapshot_id) = change.mark.and_then(|mark| snapshot_with(loaded.metadata(), &mark.keyed_digest)) {
@@ -149,6 +163,22 @@ async fn attempts(tables: &Tables, table: &str, change: &Change<'_>, unanswered:
         tokio::time::sleep(jitter()).await;
     }
     Err(Error::new(ErrorKind::Retry, format!("{ATTEMPTS_MAX} commits to {table} lost their race; try again later")))
+}
+
+/// Which of the unanswered commits landed. Its snapshot may be expired by now; then the ledger tells, or the files do.
+///
+/// Taking it for lost would have the caller delete files that the table holds.
+pub(super) async fn landed(tables: &Tables, loaded: &Table, change: &Change<'_>, unanswered: &[i64]) -> Result<Option<i64>> {
+    let Some(last) = unanswered.last() else { return Ok(None) };
+    if let Some(id) = unanswered.iter().find(|id| loaded.metadata().snapshot_by_id(**id).is_some()) {
+        return Ok(Some(*id));
+    }
+    if let Some(mark) = change.mark {
+        return Ok(tables.catalog.committed_as(&mark.keyed_digest).await?.filter(|id| unanswered.contains(id)));
+    }
+    let Some(added) = change.add.first() else { return Ok(None) };
+    let live = read::live_files(loaded).await?;
+    Ok(live.iter().any(|file| file.file_path() == added.file_path()).then_some(*last))
 }
 
 /// The ledger says that the delivery is committed though no retained snapshot carries it: it expired, which is no loss.

@@ -28,6 +28,8 @@ mod durable;
 mod evolve;
 mod kek_cache;
 mod lengths;
+pub mod maintain;
+mod manifests;
 mod read;
 mod rewrite;
 mod staging;
@@ -44,6 +46,7 @@ pub use create::Layout;
 pub use durable::Durable;
 pub use kek_cache::KekCache;
 pub use survey::{Found, StoredFile, Survey, Tally};
+use maintain::{Compacted, Compaction, Expired, Retention, Rewrapped, Swept};
 pub use write::{FileWriter, TableWriter, Written};
 
 /// Where tables lie, shared by all tenants of the process: the object store, its root URL, the KEK cache.
@@ -88,6 +91,21 @@ impl Lake {
     /// How often the KMS was asked to unwrap a table key since the process began.
     pub fn kms_unwraps(&self) -> u64 {
         self.kms.misses()
+    }
+
+    /// Removes what lies under the scope's tables and nothing has referred to for `grace`. See [`maintain`].
+    pub async fn sweep(&self, scope: &TenantScope, tables: &Tables, grace: chrono::TimeDelta, dry_run: bool) -> Result<Swept> {
+        maintain::sweep(self, scope, tables, grace, dry_run).await
+    }
+
+    /// How tables name an object.
+    pub(crate) fn location(&self, path: &object_store::path::Path) -> String {
+        format!("{}/{path}", self.root)
+    }
+
+    /// The folder of a lake on a local file system.
+    fn local_root(&self) -> Option<std::path::PathBuf> {
+        self.root.starts_with("file:").then(|| Url::parse(&self.root).ok()?.to_file_path().ok()).flatten()
     }
 
     /// The scope's tables and no one else's: the catalog is the tenant's own, and so is the key.
@@ -239,9 +257,23 @@ impl Tables {
         rewrite::rewrite(self, table, change).await
     }
 
-    /// Keeps the newest `keep` snapshots in metadata and prunes keys that wrap nothing any more. Deletes no data.
-    pub async fn expire_snapshots(&self, table: &str, keep: usize) -> Result<usize> {
-        evolve::expire_snapshots(self, table, keep).await
+    /// Joins small data files, then merges small manifests where that is still worth it.
+    pub async fn compact(&self, table: &str, compaction: &Compaction, dry_run: bool) -> Result<Compacted> {
+        let mut done = maintain::compact(self, table, compaction, dry_run).await?;
+        if done.files_made == 0 {
+            (_, done.manifests_after) = maintain::merge_manifests(self, table, compaction.files_min, dry_run).await?;
+        }
+        Ok(done)
+    }
+
+    /// Drops snapshots from the metadata, and keys that wrap nothing any more. Deletes no file.
+    pub async fn expire(&self, table: &str, retention: &Retention, dry_run: bool) -> Result<Expired> {
+        maintain::expire(self, table, retention, dry_run).await
+    }
+
+    /// The table's key-encryption keys under the newest version of the tenant's key.
+    pub async fn rewrap(&self, table: &str, keys: &dyn Keys, dry_run: bool) -> Result<Rewrapped> {
+        maintain::rewrap(self, table, keys, dry_run).await
     }
 
     pub async fn info(&self, table: &str) -> Result<TableInfo> {

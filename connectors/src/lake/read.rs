@@ -1,4 +1,4 @@
-//! Live data files read back in the table's current schema, for copy-on-write.
+//! Live data files read back in the table's current schema, for copy-on-write and compaction.
 //! Promise: columns are found by field id, as Iceberg has it; a file without a key is refused.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use iceberg::{
 use parquet::{
     arrow::{
         PARQUET_FIELD_ID_META_KEY,
-        arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+        arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
     },
     encryption::decrypt::FileDecryptionProperties,
 };
@@ -33,8 +33,11 @@ pub(super) async fn live_files(table: &Table) -> Result<Vec<DataFile>> {
     Ok(files)
 }
 
-/// All batches of one data file. The file is in memory as stored; files are closed at 128 MiB.
-pub(super) async fn batches(table: &Table, file: &DataFile, schema: &ArrowSchemaRef) -> Result<Vec<RecordBatch>> {
+/// Rows decoded at once.
+const BATCH_ROWS: usize = 8192;
+
+/// The batches of one data file, decoded one by one. The file is in memory as stored; files are closed at 128 MiB.
+pub(super) async fn open(table: &Table, file: &DataFile, schema: &ArrowSchemaRef) -> Result<Batches> {
     let damaged = |what: &str| Error::new(ErrorKind::Damaged, format!("{what}: {}", file.file_path()));
     let key = file.key_metadata().ok_or_else(|| damaged("a data file has no key"))?;
     let key = StandardKeyMetadata::decode(key)?;
@@ -49,14 +52,26 @@ pub(super) async fn batches(table: &Table, file: &DataFile, schema: &ArrowSchema
     }
     let unreadable = |error| damaged("a data file cannot be decrypted").with_source(error);
     let options = ArrowReaderOptions::new().with_file_decryption_properties(properties);
-    let reader =
-        ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).map_err(unreadable)?.build().map_err(unreadable)?;
-    let mut batches = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(|error| damaged("a data file cannot be decrypted").with_source(error))?;
-        batches.push(conform(&by_field_id(&batch, schema)?, schema)?);
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).map_err(unreadable)?;
+    let reader = reader.with_batch_size(BATCH_ROWS).build().map_err(unreadable)?;
+    Ok(Batches { reader, schema: schema.clone(), path: file.file_path().to_owned() })
+}
+
+pub(super) struct Batches {
+    reader: ParquetRecordBatchReader,
+    schema: ArrowSchemaRef,
+    path: String,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?.map_err(|error| {
+            Error::new(ErrorKind::Damaged, format!("a data file cannot be decrypted: {}", self.path)).with_source(error)
+        });
+        Some(batch.and_then(|batch| conform(&by_field_id(&batch, &self.schema)?, &self.schema)))
     }
-    Ok(batches)
 }
 
 /// Renames a file's columns to the table's names of the same ids; columns that were dropped go.

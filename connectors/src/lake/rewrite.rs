@@ -41,7 +41,7 @@ async fn attempt(
     let mut writer = TableWriter::open(&loaded, None)?;
     let mut replaced: Vec<DataFile> = Vec::new();
     for file in read::live_files(&loaded).await? {
-        let batches = read::batches(&loaded, &file, &schema).await?;
+        let batches = read::open(&loaded, &file, &schema).await?.collect::<Result<Vec<_>>>()?;
         let changed = batches.iter().map(change).collect::<Result<Vec<_>>>()?;
         if changed.iter().all(Option::is_none) {
             continue;
@@ -60,8 +60,7 @@ async fn attempt(
         return Ok(None);
     }
     let remove: HashSet<&str> = replaced.iter().map(DataFile::file_path).collect();
-    let replacement = Change { add: &written.files, remove, operation: Operation::Overwrite, mark: None };
-    match commit(tables, table, &replacement).await {
+    match commit(tables, table, &Change::replace(&written.files, remove, Operation::Overwrite)).await {
         Ok(Outcome::Committed { snapshot_id, .. } | Outcome::AlreadyCommitted { snapshot_id }) => Ok(Some(snapshot_id)),
         Err(error) => {
             if error.kind() != ErrorKind::Ambiguous {

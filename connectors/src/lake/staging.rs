@@ -8,15 +8,15 @@ use iceberg::{
     TableUpdate,
     encryption::{EncryptionManager, StandardKeyMetadata},
     spec::{
-        DataFile, DataFileBuilder, MAIN_BRANCH, Manifest, ManifestFile, ManifestListWriter, ManifestWriterBuilder, Snapshot,
-        SnapshotReference, SnapshotRetention, SnapshotSummaryCollector, Summary, TableMetadata,
+        DataFile, DataFileBuilder, MAIN_BRANCH, Manifest, ManifestEntry, ManifestFile, ManifestListWriter, ManifestWriterBuilder,
+        Snapshot, SnapshotReference, SnapshotRetention, SnapshotSummaryCollector, Summary, TableMetadata,
     },
     table::Table,
 };
 
 use super::{
     commit::{Change, DELIVERY_PROPERTY, Mark},
-    lengths,
+    lengths, manifests,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -134,7 +134,8 @@ impl<'a> Staging<'a> {
         Ok(manifest)
     }
 
-    /// The manifests of the current snapshot; those that hold a removed file are written anew without it.
+    /// The manifests of the current snapshot; those that hold a removed file are written anew without it, and small ones
+    /// together with them where there are many.
     async fn kept_manifests(
         &mut self,
         snapshot_id: i64,
@@ -149,67 +150,99 @@ impl<'a> Staging<'a> {
         };
         let list = self.table.manifest_list_reader(current).load().await?;
         // The entries' iterator is not Send, so it is drained before the next await.
-        let entries: Vec<ManifestFile> = list.consume_entries().into_iter().collect();
-        if change.remove.is_empty() {
-            return Ok(entries);
-        }
+        let list: Vec<ManifestFile> = list.consume_entries().into_iter().collect();
+        let affected = self.affected(&list, change).await?;
         let mut missing = change.remove.clone();
-        let mut kept = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let manifest = entry.load_manifest(self.table.file_io()).await?;
-            if manifest.entries().iter().any(|e| e.is_alive() && change.remove.contains(e.file_path())) {
-                kept.push(self.rewrite_manifest(snapshot_id, &entry, &manifest, &mut missing, summary).await?);
-            } else {
-                kept.push(entry);
+        let mut anew = vec![false; list.len()];
+        let mut written = Vec::new();
+        for group in manifests::groups(&list, change.merge, &affected) {
+            if let [alone] = group[..]
+                && !affected[alone]
+            {
+                continue;
             }
+            let members: Vec<&ManifestFile> = group.iter().map(|at| &list[*at]).collect();
+            written.push(self.write_anew(snapshot_id, &members, &mut missing, summary).await?);
+            group.iter().for_each(|at| anew[*at] = true);
         }
         match missing.len() {
-            0 => Ok(kept),
+            0 => {
+                let kept = list.into_iter().zip(anew).filter_map(|(manifest, anew)| (!anew).then_some(manifest));
+                Ok(kept.chain(written).collect())
+            }
             count => Err(gone(count)),
         }
     }
 
-    async fn rewrite_manifest(
+    /// Which of the list hold a file that the change removes.
+    async fn affected(&self, list: &[ManifestFile], change: &Change<'_>) -> Result<Vec<bool>> {
+        let mut affected = vec![false; list.len()];
+        for (manifest, affected) in list.iter().zip(&mut affected) {
+            if !change.remove.is_empty() && !change.unaffected.contains(&manifest.manifest_path) {
+                let loaded = manifest.load_manifest(self.table.file_io()).await?;
+                *affected = loaded.entries().iter().any(|e| e.is_alive() && change.remove.contains(e.file_path()));
+            }
+        }
+        Ok(affected)
+    }
+
+    /// One manifest in the place of several: live files as they were, removed ones as deleted, sequence numbers, keys and
+    /// row ids pinned file by file.
+    async fn write_anew(
         &mut self,
         snapshot_id: i64,
-        entry: &ManifestFile,
-        manifest: &Manifest,
+        members: &[&ManifestFile],
         missing: &mut HashSet<&str>,
         summary: &mut SnapshotSummaryCollector,
     ) -> Result<ManifestFile> {
-        let spec =
-            self.table.metadata().partition_spec_by_id(entry.partition_spec_id).ok_or_else(|| {
-                Error::new(ErrorKind::Damaged, "a manifest names a partition spec that the table does not have")
-            })?;
-        let schema = manifest.metadata().schema().clone();
+        let metadata = self.table.metadata();
+        let spec_id = members.first().map_or(metadata.default_partition_spec_id(), |manifest| manifest.partition_spec_id);
+        let spec = metadata
+            .partition_spec_by_id(spec_id)
+            .ok_or_else(|| Error::new(ErrorKind::Damaged, "a manifest names a partition spec that the table does not have"))?;
+        let schema = metadata.current_schema();
         let path = self.manifest_path();
         let output = self.manager.encrypt(self.table.file_io().new_output(path)?);
         let mut writer =
             ManifestWriterBuilder::new_from_encrypted(output, Some(snapshot_id), schema.clone(), spec.as_ref().clone())?
                 .build_v3_data();
-        let mut next_row_id = entry.first_row_id.map(|id| id as i64);
-        for live in manifest.entries().iter().filter(|e| e.is_alive()) {
-            let file = live.data_file();
-            let first_row_id = file.first_row_id().or(next_row_id);
-            if file.first_row_id().is_none() {
-                next_row_id = next_row_id.map(|id| id + file.record_count() as i64);
-            }
-            let pinned = with_first_row_id(file, first_row_id, entry.partition_spec_id)?;
-            let sequence = live.sequence_number().unwrap_or(entry.sequence_number);
-            let file_sequence = live.file_sequence_number.or(Some(entry.sequence_number));
-            if missing.remove(live.file_path()) {
-                summary.remove_file(&pinned, schema.clone(), spec.clone());
-                writer.add_delete_file(pinned, sequence, file_sequence)?;
-            } else {
-                writer.add_existing_file(pinned, live.snapshot_id.unwrap_or(entry.added_snapshot_id), sequence, file_sequence)?;
+        for member in members {
+            let manifest = member.load_manifest(self.table.file_io()).await?;
+            for (live, first_row_id) in with_row_ids(member, &manifest) {
+                let pinned = with_first_row_id(live.data_file(), first_row_id, spec_id)?;
+                let sequence = live.sequence_number().unwrap_or(member.sequence_number);
+                let file_sequence = live.file_sequence_number.or(Some(member.sequence_number));
+                if missing.remove(live.file_path()) {
+                    summary.remove_file(&pinned, schema.clone(), spec.clone());
+                    writer.add_delete_file(pinned, sequence, file_sequence)?;
+                } else {
+                    let added_by = live.snapshot_id.unwrap_or(member.added_snapshot_id);
+                    writer.add_existing_file(pinned, added_by, sequence, file_sequence)?;
+                }
             }
         }
-        let mut rewritten = writer.write_manifest_file().await?;
-        lengths::mend(&mut rewritten)?;
+        let mut written = writer.write_manifest_file().await?;
+        lengths::mend(&mut written)?;
         // Row ids are pinned file by file; the list writer must not hand out fresh ones to existing rows.
-        rewritten.first_row_id = entry.first_row_id;
-        Ok(rewritten)
+        written.first_row_id = members.iter().filter_map(|manifest| manifest.first_row_id).min();
+        Ok(written)
     }
+}
+
+/// The live entries of a manifest, each with the id of its first row: its own, or inherited in the order of the entries.
+pub(super) fn with_row_ids<'m>(
+    list_entry: &ManifestFile,
+    manifest: &'m Manifest,
+) -> impl Iterator<Item = (&'m ManifestEntry, Option<i64>)> + use<'m> {
+    let mut next_row_id = list_entry.first_row_id.map(|id| id as i64);
+    manifest.entries().iter().filter(|entry| entry.is_alive()).map(move |entry| {
+        let file = entry.data_file();
+        let first_row_id = file.first_row_id().or(next_row_id);
+        if file.first_row_id().is_none() {
+            next_row_id = next_row_id.map(|id| id + file.record_count() as i64);
+        }
+        (entry.as_ref(), first_row_id)
+    })
 }
 
 fn gone(count: usize) -> Error {

@@ -15,7 +15,7 @@ use iceberg::{TableIdent, encryption::StandardKeyMetadata, spec::ManifestFile, t
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use tempfile::TempDir;
 
-use super::{Lake, Layout, Mark, Outcome, Tables, Written, open_store};
+use super::{Lake, Layout, Mark, Outcome, Tables, Written, maintain::Retention, open_store};
 use crate::{
     ErrorKind,
     clock::SystemClock,
@@ -29,33 +29,33 @@ use crate::{
 mod fence;
 
 /// One lake folder, one keyring, and what is made from them.
-struct World {
+pub(super) struct World {
     _folder: TempDir,
-    lake_url: String,
-    keys: Arc<dyn Keys>,
+    pub(super) lake_url: String,
+    pub(super) keys: Arc<dyn Keys>,
     control: ControlStore,
 }
 
-struct Room {
-    tables: Tables,
-    ledger: TenantStore,
-    store: Arc<dyn ObjectStore>,
-    lake: Lake,
-    key: KeyId,
+pub(super) struct Room {
+    pub(super) tables: Tables,
+    pub(super) ledger: TenantStore,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) lake: Lake,
+    pub(super) key: KeyId,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test establishes its own scopes")]
-fn scope(tenant: &str) -> TenantScope {
+pub(super) fn scope(tenant: &str) -> TenantScope {
     TenantScope::establish(tenant.parse().expect("a tenant name"), "test")
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::on(None).await
     }
 
     /// On SQLite, or on the PostgreSQL of this URL.
-    async fn on(postgres: Option<String>) -> Self {
+    pub(super) async fn on(postgres: Option<String>) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let keys = Keyring::create(&folder.path().join("keys"), RootSource::KeyFile, Arc::new(SystemClock)).expect("a keyring");
         let lake = folder.path().join("lake");
@@ -65,7 +65,7 @@ impl World {
     }
 
     /// A tenant with `es_003` made.
-    async fn room(&self, tenant: &str) -> Room {
+    pub(super) async fn room(&self, tenant: &str) -> Room {
         let scope = scope(tenant);
         let key = match self.control.tenant(scope.tenant()).await.expect("readable") {
             Some(record) => KeyId(record.key_id),
@@ -102,7 +102,7 @@ fn schema() -> Schema {
 }
 
 /// `rows` rows of consecutive days, so that several months are touched; duty is the row's number in cents.
-fn batch(first: i64, rows: i64) -> RecordBatch {
+pub(super) fn batch(first: i64, rows: i64) -> RecordBatch {
     let numbers = || first..first + rows;
     RecordBatch::try_new(
         Arc::new(schema()),
@@ -117,30 +117,33 @@ fn batch(first: i64, rows: i64) -> RecordBatch {
     .expect("a batch")
 }
 
+pub(super) fn only_the_newest() -> Retention {
+    Retention { snapshots_min: 1, snapshots_max: 1, age_max: chrono::TimeDelta::hours(72), metadata_versions_max: 20 }
+}
+
 impl Room {
-    fn ident(&self) -> TableIdent {
+    pub(super) fn ident(&self) -> TableIdent {
         TableIdent::new(self.tables.namespace(), "es_003".to_owned())
     }
 
-    async fn load(&self) -> Table {
+    pub(super) async fn load(&self) -> Table {
         self.tables.catalog.load(&self.ident()).await.expect("the table loads")
     }
 
-    async fn written(&self, first: i64, rows: i64) -> Written {
+    pub(super) async fn written(&self, first: i64, rows: i64) -> Written {
         let mut writer = self.tables.writer("es_003").await.expect("a writer");
         writer.write(&batch(first, rows)).await.expect("written");
         writer.finish().await.expect("finished")
     }
 
     /// Records the delivery as landed and appends its rows.
-    async fn append(&self, digest: &str, first: i64, rows: i64) -> crate::Result<Outcome> {
+    pub(super) async fn append(&self, digest: &str, first: i64, rows: i64) -> crate::Result<Outcome> {
         self.land(digest).await?;
         let written = self.written(first, rows).await;
-        let mark = Mark { report: Report::Es003, keyed_digest: digest.to_owned() };
-        self.tables.append("es_003", written, &mark).await
+        self.commit(digest, written).await
     }
 
-    async fn land(&self, digest: &str) -> crate::Result<LedgerRow> {
+    pub(super) async fn land(&self, digest: &str) -> crate::Result<LedgerRow> {
         let landed = LedgerRow {
             delivery_id: bonded_schemas::DeliveryId(uuid::Uuid::now_v7()),
             keyed_digest: digest.to_owned(),
@@ -156,8 +159,13 @@ impl Room {
         self.ledger.record_landed(&landed).await
     }
 
+    pub(super) async fn commit(&self, digest: &str, written: Written) -> crate::Result<Outcome> {
+        let mark = Mark { report: Report::Es003, keyed_digest: digest.to_owned() };
+        self.tables.append("es_003", written, &mark).await
+    }
+
     /// Every live row, decrypted: line -> duty in cents.
-    async fn rows(&self) -> BTreeMap<i64, Option<i128>> {
+    pub(super) async fn rows(&self) -> BTreeMap<i64, Option<i128>> {
         let rows = std::sync::Mutex::new(BTreeMap::new());
         let seen = |batch: &RecordBatch| {
             let lines =
@@ -174,12 +182,12 @@ impl Room {
         rows.into_inner().expect("one thread")
     }
 
-    async fn manifests(&self, table: &Table) -> Vec<ManifestFile> {
+    pub(super) async fn manifests(&self, table: &Table) -> Vec<ManifestFile> {
         let snapshot = table.metadata().current_snapshot().expect("a snapshot");
         table.manifest_list_reader(snapshot).load().await.expect("the list opens").consume_entries().into_iter().collect()
     }
 
-    async fn stored_bytes(&self, location: &str) -> u64 {
+    pub(super) async fn stored_bytes(&self, location: &str) -> u64 {
         self.store.head(&self.path(location)).await.expect("the object is there").size
     }
 
@@ -187,7 +195,7 @@ impl Room {
         Path::parse(location.strip_prefix(self.lake.root()).expect("under the root").trim_start_matches('/')).expect("a path")
     }
 
-    async fn objects(&self) -> Vec<String> {
+    pub(super) async fn objects(&self) -> Vec<String> {
         use futures::TryStreamExt;
         let mut paths: Vec<String> =
             self.store.list(None).map_ok(|meta| meta.location.to_string()).try_collect().await.expect("listable");
@@ -508,7 +516,7 @@ async fn expired_snapshots_take_their_keys_along_and_the_table_still_opens() {
     }
     let keys = |table: &Table| table.metadata().encryption_keys_iter().count();
     assert_eq!(keys(&room.load().await), 5, "one KEK and a list key per snapshot");
-    assert_eq!(room.tables.expire_snapshots("es_003", 1).await.expect("expired"), 3);
+    assert_eq!(room.tables.expire("es_003", &only_the_newest(), false).await.expect("expired").snapshots_expired, 3);
     assert_eq!(keys(&room.load().await), 2);
     let fresh = world.room("acme").await;
     assert_eq!(fresh.rows().await.len(), 40);

@@ -30,6 +30,7 @@ mod metrics;
 mod modules;
 
 pub(super) use conform::conform;
+pub(super) use encode::Shape;
 use encode::{Encoders, Job};
 pub use file::FileWriter;
 
@@ -67,17 +68,28 @@ impl TableWriter {
     /// `present` names the columns to write, all when `None`; Iceberg reads a column that a file lacks as null.
     pub(super) fn open(table: &Table, present: Option<&[String]>) -> Result<Self> {
         let metadata = table.metadata();
+        let full = schema_to_arrow_schema(metadata.current_schema())?;
+        let source = Partitioning::new(table)?.source;
+        let wanted = |name: &String| present.is_none_or(|present| present.contains(name) || *name == source);
+        let fields: Vec<_> = full.fields().iter().filter(|field| wanted(field.name())).cloned().collect();
+        Self::shaped(table, Arc::new(ArrowSchema::new(fields)), Shape::default())
+    }
+
+    /// For these very columns, field ids in their metadata, and for files of this shape.
+    pub(super) fn shaped(table: &Table, schema: ArrowSchemaRef, shape: Shape) -> Result<Self> {
+        let metadata = table.metadata();
         if table.encryption_manager().is_none() {
             return Err(Error::new(ErrorKind::Refused, format!("table {} is not encrypted", table.identifier().name())));
         }
         let key_size = AesKeySize::from_key_length(metadata.table_properties()?.encryption_data_key_length)?;
-        let full = schema_to_arrow_schema(metadata.current_schema())?;
-        let partitioning = Partitioning::new(table)?;
-        let wanted = |name: &String| present.is_none_or(|present| present.contains(name) || *name == partitioning.source);
-        let fields: Vec<_> = full.fields().iter().filter(|field| wanted(field.name())).cloned().collect();
-        let schema: ArrowSchemaRef = Arc::new(ArrowSchema::new(fields));
-        let encoders = Encoders::start(table, schema.clone(), key_size)?;
-        Ok(Self { schema, partitioning, rows_by_partition: HashMap::new(), encoders, file_io: table.file_io().clone(), rows: 0 })
+        Ok(Self {
+            encoders: Encoders::start(table, schema.clone(), key_size, shape)?,
+            schema,
+            partitioning: Partitioning::new(table)?,
+            rows_by_partition: HashMap::new(),
+            file_io: table.file_io().clone(),
+            rows: 0,
+        })
     }
 
     /// Columns are taken by name; a table column that the batch lacks becomes null.

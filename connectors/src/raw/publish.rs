@@ -88,7 +88,7 @@ impl RawZone {
 }
 
 /// Left-overs in staging are harmless, so that a failure to remove one is no reason to fail.
-async fn remove_staging(store: &dyn ObjectStore, staging: &Path) {
+pub(super) async fn remove_staging(store: &dyn ObjectStore, staging: &Path) {
     match store.delete(staging).await {
         Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
         Err(error) => tracing::warn!(%staging, %error, "raw.staging_not_removed"),

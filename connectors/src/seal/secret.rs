@@ -62,6 +62,16 @@ impl TenantSecret {
         Self::from_bytes(&plain)
     }
 
+    /// The stored form under the newest version of the key, checked to open; `None` when it is that already.
+    pub async fn rewrap(scope: &TenantScope, keys: &dyn Keys, key: &KeyId, wrapped: &[u8]) -> Result<Option<Vec<u8>>> {
+        if keys.version_of(wrapped) == Some(keys.describe(key).await?.version) {
+            return Ok(None);
+        }
+        let fresh = keys.re_encrypt(key, wrapped, &EncryptionContext::new(scope.tenant(), PURPOSE)).await?;
+        Self::unwrap(scope, keys, key, &fresh).await?;
+        Ok(Some(fresh))
+    }
+
     /// HKDF-SHA-256 with one info per key, so that neither key tells anything of the other.
     pub fn derive(&self) -> (NameKey, DocumentKey) {
         let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(self.as_bytes());

@@ -83,6 +83,12 @@ impl TenantStore {
         Ok(rows.into_iter().filter(|row| row.received_at < before).collect())
     }
 
+    /// Where the raw objects of all deliveries lie.
+    pub async fn raw_paths(&self) -> Result<std::collections::HashSet<String>> {
+        let rows = sqlx::query("SELECT raw_path FROM deliveries").fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
     /// Puts a landed file in quarantine, or keeps it there; a committed or unpacked one is never touched.
     pub async fn record_quarantined(&self, keyed_digest: &str, report: Option<Report>, sealed_receipt: &str) -> Result<()> {
         let done = quarantined(keyed_digest, report, sealed_receipt).execute(&self.pool).await?;

@@ -28,6 +28,7 @@ pub mod findings;
 pub mod identity;
 pub mod ledger;
 pub mod marks;
+pub mod litter;
 mod pool;
 #[cfg(test)]
 pub(crate) mod private_postgres;
@@ -120,6 +121,7 @@ const TENANT_DDL: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS metadata_files (location TEXT PRIMARY KEY, sha256 TEXT NOT NULL)",
     // Keyed digests of clear cells that change in place: one for each alert.
     "CREATE TABLE IF NOT EXISTS marks (what TEXT NOT NULL, name TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (what, name))",
+    "CREATE TABLE IF NOT EXISTS litter (path TEXT PRIMARY KEY, seen_at TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS scores (delivery_id TEXT PRIMARY KEY, scored_at TEXT NOT NULL, sealed TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS fences (keyed_digest TEXT PRIMARY KEY, token BIGINT NOT NULL)",
 ];
@@ -176,6 +178,17 @@ impl ControlStore {
         apply(&tenant_pool, TENANT_DDL).await?;
         tenant_pool.close().await;
         Ok(true)
+    }
+
+    /// Puts a fresh wrap of the same secret in the place of this one; `false` when someone else did first.
+    pub async fn replace_wrapped_secret(&self, tenant: &TenantId, before: &str, after: &str) -> Result<bool> {
+        let done = sqlx::query("UPDATE tenants SET wrapped_secret = $1 WHERE tenant = $2 AND wrapped_secret = $3")
+            .bind(after)
+            .bind(tenant.as_str())
+            .bind(before)
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected() == 1)
     }
 
     pub async fn tenants(&self) -> Result<Vec<TenantRecord>> {

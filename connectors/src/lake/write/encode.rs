@@ -25,13 +25,26 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 
 /// A data file is closed and the next one begun at about this size.
-const FILE_TARGET_BYTES: usize = 128 << 20;
+const FILE_TARGET_BYTES: u64 = 128 << 20;
 /// Memory of all half-made row groups, over all encoders; beyond its share an encoder flushes its largest.
 const UNFLUSHED_BYTES_MAX: usize = 32 << 20;
 /// Shares that may wait for one encoder.
 const QUEUE_JOBS: usize = 2;
 /// More threads than this only split row groups further.
 const ENCODERS_MAX: usize = 8;
+
+/// How many files are open for one partition at most, and how large one gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub encoders_max: usize,
+    pub file_target_bytes: u64,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { encoders_max: ENCODERS_MAX, file_target_bytes: FILE_TARGET_BYTES }
+    }
+}
 
 /// A share of rows of one partition.
 pub struct Job {
@@ -58,8 +71,8 @@ pub struct Encoders {
 type Ended = (Vec<DataFile>, Option<Error>);
 
 impl Encoders {
-    pub fn start(table: &Table, schema: ArrowSchemaRef, key_size: AesKeySize) -> Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get()).min(ENCODERS_MAX);
+    pub fn start(table: &Table, schema: ArrowSchemaRef, key_size: AesKeySize, shape: Shape) -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get()).min(shape.encoders_max);
         let metadata = table.metadata();
         let target = Arc::new(Target {
             file_io: table.file_io().clone(),
@@ -68,6 +81,7 @@ impl Encoders {
             arrow: schema,
             key_size,
             spec_id: metadata.default_partition_spec_id(),
+            file_target_bytes: shape.file_target_bytes,
         });
         let (queues, threads) = (0..cores)
             .map(|_| {
@@ -115,6 +129,7 @@ struct Target {
     arrow: ArrowSchemaRef,
     key_size: AesKeySize,
     spec_id: i32,
+    file_target_bytes: u64,
 }
 
 struct Encoder {
@@ -163,7 +178,7 @@ impl Encoder {
         }
         self.flush_beyond_limit()?;
         let full = self.open.get_mut(&partition).map(|file| file.drain(&self.runtime)).transpose()?.unwrap_or(0);
-        if full >= FILE_TARGET_BYTES as u64
+        if full >= self.target.file_target_bytes
             && let Some(file) = self.open.remove(&partition)
         {
             closed.push(self.close(partition, file)?);

@@ -37,6 +37,10 @@ pub fn data_file(schema: &Schema, footer: &ParquetMetaData, stored: Stored) -> R
             continue;
         }
         let id = info.id();
+        // Reserved columns (row ids) are no columns of the table.
+        if schema.field_by_id(id).is_none() {
+            continue;
+        }
         *sizes.entry(id).or_default() += u64::try_from(chunk.compressed_size()).unwrap_or(0);
         if chunk.column_descr().max_rep_level() > 0 {
             continue;
