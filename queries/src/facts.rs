@@ -21,7 +21,7 @@ const IEEPA_PAID: &str = include_str!("../sql/cape/ieepa_paid.sql");
 /// Delivery of each report, to the columns that these deliveries had.
 type Deliveries = [Option<String>; Report::ENTRY_SUMMARIES.len()];
 
-/// Which columns each delivery had; the empty id stands for every delivery.
+/// Which columns each delivery had.
 struct Delivered {
     by_delivery: HashMap<String, BTreeSet<String>>,
     together: HashMap<Deliveries, Arc<BTreeSet<String>>>,
@@ -103,7 +103,7 @@ impl Delivered {
         if let Some(known) = self.together.get(&deliveries) {
             return known.clone();
         }
-        let ids = deliveries.iter().flatten().map(String::as_str).chain([""]);
+        let ids = deliveries.iter().flatten().map(String::as_str);
         let columns: BTreeSet<String> = ids.filter_map(|id| self.by_delivery.get(id)).flatten().cloned().collect();
         let columns = Arc::new(columns);
         self.together.insert(deliveries, columns.clone());

@@ -33,7 +33,10 @@ mod keys;
 mod pruning;
 mod statistics;
 
+mod shared;
+
 pub(crate) use files::History;
+pub(crate) use shared::columns_by_delivery;
 
 /// A table at one snapshot: the newest when the session opened, or one of the past.
 pub(crate) struct HistoryTable {
@@ -112,6 +115,19 @@ impl TableProvider for HistoryTable {
             }
             None => Vec::new(),
         };
+        self.read(state, projection, files, limit)
+    }
+}
+
+impl HistoryTable {
+    /// A scan of these files.
+    fn read(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        files: Vec<files::StoredFile>,
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         let mut keys = keys::KeyRing::default();
         let mut known: Vec<Arc<Statistics>> = Vec::with_capacity(files.len());
         let mut parts = Vec::with_capacity(files.len());

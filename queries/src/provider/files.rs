@@ -35,6 +35,14 @@ pub(super) struct StoredFile {
     pub(super) data_file: Arc<DataFile>,
 }
 
+/// Which columns deliveries had, by the manifests.
+#[derive(Default)]
+pub(super) struct Held {
+    pub(super) by_delivery: BTreeMap<String, BTreeSet<String>>,
+    /// Columns -> files that hold these columns of several deliveries.
+    pub(super) shared: BTreeMap<BTreeSet<String>, Vec<Arc<DataFile>>>,
+}
+
 /// One table as it was when the session opened, and the manifests read since.
 pub(crate) struct History {
     pub(super) table: Table,
@@ -86,16 +94,16 @@ impl History {
         Ok(files)
     }
 
-    /// Of each delivery the columns that its files hold, blank ones included; `None` stands for files that hold several deliveries.
-    pub(crate) async fn columns_by_delivery(&self) -> Result<Vec<(Option<String>, BTreeSet<String>)>> {
+    /// Of each delivery the columns that its files hold, blank ones included, as far as manifests tell.
+    pub(super) async fn columns_held(&self) -> Result<Held> {
         let metadata = self.table.metadata();
-        let Some(snapshot) = metadata.current_snapshot() else { return Ok(Vec::new()) };
+        let Some(snapshot) = metadata.current_snapshot() else { return Ok(Held::default()) };
         let schema = metadata.current_schema();
         let delivery = schema.field_by_name(DELIVERY_ID).map(|field| field.id);
         let list = self.list(snapshot).await?;
         let loads: Vec<_> = list.iter().map(|manifest| self.manifest(manifest).boxed()).collect();
         let manifests: Vec<Arc<Vec<Arc<DataFile>>>> = stream::iter(loads).buffered(MANIFESTS_AT_ONCE).try_collect().await?;
-        let mut known: BTreeMap<Option<String>, BTreeSet<String>> = BTreeMap::new();
+        let mut held = Held::default();
         for file in manifests.iter().flat_map(|files| files.iter()) {
             let bound = |bounds: &HashMap<i32, Datum>| match bounds.get(&delivery?)?.literal() {
                 PrimitiveLiteral::String(id) => Some(id.clone()),
@@ -103,9 +111,25 @@ impl History {
             };
             let of = bound(file.lower_bounds()).filter(|low| bound(file.upper_bounds()).as_ref() == Some(low));
             let columns = file.value_counts().keys().filter_map(|id| schema.field_by_id(*id)).map(|field| field.name.clone());
-            known.entry(of).or_default().extend(columns);
+            match of {
+                Some(delivery) => held.by_delivery.entry(delivery).or_default().extend(columns),
+                None => held.shared.entry(columns.collect()).or_default().push(file.clone()),
+            }
         }
-        Ok(known.into_iter().collect())
+        Ok(held)
+    }
+
+    /// The files as a scan wants them, without statistics.
+    pub(super) fn stored(&self, schema: &ArrowSchema, files: &[Arc<DataFile>]) -> Result<Vec<StoredFile>> {
+        let stored = |file: &Arc<DataFile>| {
+            Ok(StoredFile {
+                path: self.root.object_path(file.file_path())?,
+                size_bytes: file.file_size_in_bytes(),
+                statistics: Arc::new(Statistics::new_unknown(schema)),
+                data_file: file.clone(),
+            })
+        };
+        files.iter().map(stored).collect()
     }
 
     async fn list(&self, snapshot: &SnapshotRef) -> Result<Arc<Vec<ManifestFile>>> {

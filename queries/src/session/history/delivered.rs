@@ -1,6 +1,6 @@
 //! `columns_delivered('es_001')`: which columns each delivery had, told from the manifests.
-//! Promise: a column that was delivered and blank is told apart from one that nobody delivered. No data file is opened.
-//! A file that holds several deliveries speaks for all of them: its `_delivery_id` is null.
+//! Promise: a column that was delivered and blank is told apart from one that nobody delivered. No data file is opened but
+//! those that hold several deliveries, and of those one column.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -19,7 +19,7 @@ use datafusion::{
 
 use crate::{
     error::{Error, Result},
-    provider::History,
+    provider::{History, columns_by_delivery},
 };
 
 /// The table function.
@@ -59,18 +59,18 @@ struct OfTable {
 
 fn schema() -> SchemaRef {
     let text = |name, nullable| Field::new(name, DataType::Utf8, nullable);
-    Arc::new(Schema::new(vec![text("_delivery_id", true), text("column_name", false)]))
+    Arc::new(Schema::new(vec![text("_delivery_id", false), text("column_name", false)]))
 }
 
 impl OfTable {
-    async fn rows(&self) -> Result<RecordBatch> {
+    async fn rows(&self, state: &dyn Session) -> Result<RecordBatch> {
         let known = match &self.history {
-            Some(history) => history.columns_by_delivery().await?,
+            Some(history) => columns_by_delivery(history, state).await?,
             None => Vec::new(),
         };
-        let rows: Vec<(Option<&str>, &str)> = known
+        let rows: Vec<(&str, &str)> = known
             .iter()
-            .flat_map(|(delivery, columns)| columns.iter().map(move |column| (delivery.as_deref(), column.as_str())))
+            .flat_map(|(delivery, columns)| columns.iter().map(move |column| (delivery.as_str(), column.as_str())))
             .collect();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from(rows.iter().map(|(delivery, _)| *delivery).collect::<Vec<_>>())),
@@ -97,6 +97,6 @@ impl TableProvider for OfTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        MemTable::try_new(schema(), vec![vec![self.rows().await?]])?.scan(state, projection, filters, limit).await
+        MemTable::try_new(schema(), vec![vec![self.rows(state).await?]])?.scan(state, projection, filters, limit).await
     }
 }
