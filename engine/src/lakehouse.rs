@@ -172,6 +172,22 @@ impl Lakehouse {
         Ok(Tenant { scope: scope.clone(), key, ledger, tables, names, documents })
     }
 
+    /// Puts the tenant's secret under the newest version of its key; `false` when it is already. A dry run only tells.
+    pub async fn rewrap_secret(&self, scope: &TenantScope, dry_run: bool) -> Result<bool> {
+        let record = self.record(scope.tenant()).await?;
+        let wrapped = STANDARD.decode(&record.wrapped_secret).map_err(|error| {
+            Error::new(ErrorKind::Damaged, format!("the record of tenant {}", scope.tenant())).with_source(error)
+        })?;
+        let fresh = TenantSecret::rewrap(scope, self.keys.as_ref(), &KeyId(record.key_id), &wrapped).await?;
+        match fresh {
+            Some(fresh) if !dry_run => {
+                let fresh = STANDARD.encode(fresh);
+                Ok(self.control.replace_wrapped_secret(scope.tenant(), &record.wrapped_secret, &fresh).await?)
+            }
+            fresh => Ok(fresh.is_some()),
+        }
+    }
+
     /// The id and state of a tenant's key, also when it is disabled.
     pub async fn key_of(&self, tenant: &TenantId) -> Result<(KeyId, KeyState)> {
         let key = KeyId(self.record(tenant).await?.key_id);

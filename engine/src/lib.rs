@@ -16,6 +16,7 @@ pub mod findings;
 pub mod ingest;
 pub mod lakehouse;
 pub mod rebuild;
+pub mod maintain;
 pub mod rules;
 pub mod score;
 pub mod serve;

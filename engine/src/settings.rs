@@ -24,6 +24,7 @@ pub struct Settings {
     pub attest: AttestSettings,
     pub serve: ServeSettings,
     pub backup: BackupSettings,
+    pub maintain: MaintainSettings,
     pub display: DisplaySettings,
 }
 
@@ -119,6 +120,7 @@ impl Default for Settings {
             attest: AttestSettings::default(),
             serve: ServeSettings::default(),
             backup: BackupSettings::default(),
+            maintain: MaintainSettings::default(),
             display: DisplaySettings::default(),
         }
     }
@@ -184,6 +186,7 @@ impl Settings {
             values.try_into().map_err(|error: toml::de::Error| Error::setup("settings").with_source(error))?;
         settings.query.time_max()?;
         settings.serve.check()?;
+        settings.maintain.check()?;
         if settings.ingest.record_bytes_max < 1024 || settings.ingest.batch_rows == 0 || settings.query.rows_max == 0 {
             return Err(Error::setup("settings: record_bytes_max must be at least 1024, batch_rows and rows_max at least 1"));
         }
@@ -226,7 +229,7 @@ impl QuerySettings {
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let split = text.find(|c: char| !c.is_ascii_digit())?;
     let count: u64 = text[..split].parse().ok()?;
     let seconds = match &text[split..] {
@@ -283,5 +286,8 @@ pub fn secret(reference: &str) -> Result<String> {
     }
 }
 
+mod maintain;
 #[cfg(test)]
 mod tests;
+
+pub use maintain::MaintainSettings;

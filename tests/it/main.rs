@@ -24,6 +24,7 @@ mod isolation;
 mod kill;
 mod leaks;
 mod masking;
+mod maintain;
 mod pollock;
 mod postgres;
 mod queries_encrypted;

@@ -45,8 +45,8 @@ pub use commit::{Mark, Outcome};
 pub use create::Layout;
 pub use durable::Durable;
 pub use kek_cache::KekCache;
-pub use survey::{Found, StoredFile, Survey, Tally};
 use maintain::{Compacted, Compaction, Expired, Retention, Rewrapped, Swept};
+pub use survey::{Found, StoredFile, Survey, Tally};
 pub use write::{FileWriter, TableWriter, Written};
 
 /// Where tables lie, shared by all tenants of the process: the object store, its root URL, the KEK cache.

@@ -27,8 +27,8 @@ pub mod fence;
 pub mod findings;
 pub mod identity;
 pub mod ledger;
-pub mod marks;
 pub mod litter;
+pub mod marks;
 mod pool;
 #[cfg(test)]
 pub(crate) mod private_postgres;

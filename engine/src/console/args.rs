@@ -153,6 +153,11 @@ pub enum Command {
     Score(Score),
     /// The encrypted tables and their sizes
     Tables(Which),
+    /// Join small files, drop old snapshots, remove orphans, re-wrap keys; safe while files are being taken in
+    #[command(
+        after_help = "Examples:\n  bonded maintain --dry-run\n  bonded maintain --tenant acme-imports\n  bonded maintain --only compact --only expire\n\nRows, history by as-of time and received files stay as they are. An object that nothing refers to is removed by the\nsecond run that finds it so, maintain.orphan_grace after the first: run this once a day."
+    )]
+    Maintain(Maintain),
     /// The received bytes
     Raw {
         #[command(subcommand)]

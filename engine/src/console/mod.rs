@@ -28,6 +28,7 @@ mod finding;
 mod history;
 mod icalendar;
 mod ingest;
+mod maintain;
 mod output;
 mod progress;
 mod query;
@@ -144,6 +145,7 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
                 Command::Raw { action } => deliveries::raw(&house, &action).await,
                 Command::Drift(drift) => drift::drift(&house, &drift, output).await,
                 Command::Query(query) => query::query(&house, &query, output).await,
+                Command::Maintain(which) => maintain::maintain(&house, &which, output).await,
                 Command::Tables(which) => query::tables(&house, &which, output).await,
                 Command::Reconcile(reconcile) => reconcile::reconcile(&house, &reconcile, output).await,
                 Command::Report(report) => report::report(&house, &report, output).await,

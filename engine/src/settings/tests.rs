@@ -30,6 +30,9 @@ fn unknown_keys_wrong_types_and_impossible_values_are_refused_by_name() {
         ("[ingest.unpack]\ndepth_max = 0", vec![], "depth_max"),
         ("[serve]\nlease = \"long\"", vec![], "serve.lease"),
         ("[serve]\nleases_max = 0", vec![], "leases_max"),
+        ("[maintain]\norphan_grace = \"23h\"", vec![], "orphan_grace"),
+        ("[maintain]\nsnapshot_age_max = \"soon\"", vec![], "snapshot_age_max"),
+        ("[maintain]\nsnapshots_min = 0", vec![], "snapshots_min"),
     ] {
         let error = load(toml, &environment).expect_err(toml);
         assert_eq!(error.kind(), crate::error::ErrorKind::Setup);

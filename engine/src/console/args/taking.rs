@@ -223,3 +223,16 @@ pub(super) fn parse_time(text: &str) -> Result<chrono::DateTime<chrono::Utc>, St
         .map(|time| time.and_utc())
         .ok_or_else(|| format!("`{text}` is not like 2026-01-31 or 2026-01-31T08:00:00Z"))
 }
+
+#[derive(Debug, ClapArgs)]
+pub struct Maintain {
+    /// Only this tenant [default: all]
+    #[arg(long, env = "BONDED_TENANT")]
+    pub tenant: Option<TenantId>,
+    /// Tell what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Only this step; may be given again
+    #[arg(long, value_enum, value_name = "STEP")]
+    pub only: Vec<crate::maintain::Step>,
+}
