@@ -50,7 +50,7 @@ bonded() {
 bonded demo --entries 300 --seed 7 >"$work/demo.txt" || { cat "$work/demo.txt" >&2; exit 1; }
 
 # More than one snapshot, more than one key version, and a schema that changed: each report again, cut to its first half;
-# and a third tenant, whose key was rotated before its tables were made.
+# maintenance over all of it; and a third tenant, whose key was rotated before its tables were made.
 field() {
     sed -n -E "s/.*\"$1\":\"([^\"]*)\".*/\1/p"
 }
@@ -66,6 +66,10 @@ for tenant in $(bonded --json tenant list | field tenant); do
         bonded drift accept --tenant "$tenant" "$fingerprint" >/dev/null
     done
 done
+
+# Joined files with their row lineage, merged manifests, keys wrapped anew: each one more snapshot beside the old ones.
+BONDED_MAINTAIN_FILES_MIN=2 bonded maintain >"$work/maintain.txt"
+grep -q ' files joined into ' "$work/maintain.txt" || { cat "$work/maintain.txt" >&2; exit 1; }
 
 bonded tenant add "$rotated" >/dev/null
 bonded key rotate "$rotated" >/dev/null
