@@ -82,7 +82,7 @@ async fn run(folder: &Path, deliveries: usize, every: usize) -> Outcome<()> {
         corpus.write_entries(Report::Es003, from..from + ENTRIES_PER_DELIVERY, &mut bytes)?;
         let began = Instant::now();
         let mut source: &[u8] = &bytes;
-        let source = Source { file_name: format!("{n}.csv"), bytes: &mut source, channel: Channel::Cli, as_of: None };
+        let source = Source { file_name: format!("{n}.csv"), bytes: &mut source, channel: Channel::Console, as_of: None };
         rows += ingest(&house, &tenant, source).await?.receipt.rows_committed;
         times.push(began.elapsed());
         if n == 1 {
