@@ -72,29 +72,33 @@ async fn run(folder: &Path, deliveries: usize, every: usize) -> Outcome<()> {
     checkpoints.push(deliveries);
     println!("{deliveries} deliveries of {ENTRIES_PER_DELIVERY} entries, maintenance after every {every}");
     println!(
-        "up to delivery | ingest ms (median of {WINDOW}) | commit ms (median) | metadata.json bytes | snapshots | data files"
+        "up to delivery | ingest ms (median of {WINDOW}) | CPU ms each | commit ms (median) | metadata.json bytes | snapshots | data files"
     );
     let (mut times, mut rows, mut extra, mut maintained) = (Vec::new(), 0_u64, 0_usize, Vec::new());
     let mut first = None;
+    let mut cpu_by_delivery = Vec::new();
     for n in 1..=deliveries {
         let from = (n as u32 - 1) * ENTRIES_PER_DELIVERY;
         let mut bytes = Vec::new();
         corpus.write_entries(Report::Es003, from..from + ENTRIES_PER_DELIVERY, &mut bytes)?;
-        let began = Instant::now();
+        let (began, cpu_before) = (Instant::now(), cpu_ms()?);
         let mut source: &[u8] = &bytes;
         let source = Source { file_name: format!("{n}.csv"), bytes: &mut source, channel: Channel::Console, as_of: None };
         rows += ingest(&house, &tenant, source).await?.receipt.rows_committed;
         times.push(began.elapsed());
+        cpu_by_delivery.push(cpu_ms()? - cpu_before);
         if n == 1 {
             println!("1 (makes the table) | {:.1}", milliseconds(times[0]));
         }
         if checkpoints.contains(&n) {
             let ingest = median(&times[times.len().saturating_sub(WINDOW)..]);
+            let last = &cpu_by_delivery[cpu_by_delivery.len().saturating_sub(WINDOW)..];
+            let cpu = last.iter().sum::<u64>() as f64 / last.len() as f64;
             let commit = commits(&tenant, &mut extra).await?;
             let info = tenant.tables.info(TABLE).await?;
             let (base_ingest, base_commit) = *first.get_or_insert((ingest, commit));
             println!(
-                "{n} | {:.1} ({:.2} x) | {:.1} ({:.2} x) | {} | {} | {}",
+                "{n} | {:.1} ({:.2} x) | {cpu:.1} | {:.1} ({:.2} x) | {} | {} | {}",
                 milliseconds(ingest),
                 ingest.as_secs_f64() / base_ingest.as_secs_f64(),
                 milliseconds(commit),
@@ -170,6 +174,15 @@ async fn one_row(tenant: &Tenant, n: i64) -> Outcome<RecordBatch> {
     };
     let columns = schema.fields().iter().map(|field| cell(field.data_type(), !field.is_nullable())).collect();
     Ok(RecordBatch::try_new(schema, columns)?)
+}
+
+/// Processor time of this process so far, by the kernel's clock of 10 ms: what a busy machine does not blur.
+fn cpu_ms() -> Outcome<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = |at: usize| after_name.split_whitespace().nth(at).and_then(|text| text.parse::<u64>().ok());
+    let (Some(user), Some(system)) = (ticks(11), ticks(12)) else { return Err("/proc/self/stat is not readable".into()) };
+    Ok((user + system) * 10)
 }
 
 fn median(times: &[Duration]) -> Duration {
