@@ -189,7 +189,7 @@ async fn expire(house: &Lakehouse, tenant: &Tenant, dry_run: bool) -> Result<Out
 async fn orphans(house: &Lakehouse, tenant: &Tenant, dry_run: bool) -> Result<Outcomes> {
     let grace = house.settings.maintain.orphan_grace()?;
     let swept = house.lake.sweep(&tenant.scope, &tenant.tables, grace, dry_run).await?;
-    let staging = house.raw.sweep_staging(&tenant.scope, grace, dry_run).await?;
+    let staging = house.raw.sweep_staging(&tenant.scope, house.lake.local_root(), grace, dry_run).await?;
     let known = tenant.ledger.raw_paths().await?;
     let (mut objects, mut unknown_to_ledger) = (0, 0);
     let mut listed = house.raw.list(&tenant.scope);

@@ -104,7 +104,7 @@ impl Lake {
     }
 
     /// The folder of a lake on a local file system.
-    fn local_root(&self) -> Option<std::path::PathBuf> {
+    pub fn local_root(&self) -> Option<std::path::PathBuf> {
         self.root.starts_with("file:").then(|| Url::parse(&self.root).ok()?.to_file_path().ok()).flatten()
     }
 

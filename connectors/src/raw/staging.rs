@@ -24,11 +24,18 @@ pub struct StagingSwept {
 }
 
 impl RawZone {
-    /// Removes what lies in the tenant's staging for longer than `grace`, by the store's clock.
+    /// Removes what lies in the tenant's staging for longer than `grace`, by the store's clock. `local_root` is the lake's
+    /// folder, where there is one: unfinished uploads lie there unlisted.
     ///
     /// # Errors
     /// `Input` when the grace is less than a day.
-    pub async fn sweep_staging(&self, scope: &TenantScope, grace: TimeDelta, dry_run: bool) -> Result<StagingSwept> {
+    pub async fn sweep_staging(
+        &self,
+        scope: &TenantScope,
+        local_root: Option<std::path::PathBuf>,
+        grace: TimeDelta,
+        dry_run: bool,
+    ) -> Result<StagingSwept> {
         if grace < GRACE_MIN {
             return Err(Error::new(ErrorKind::Input, "a grace of less than a day could remove a file that is being landed"));
         }
@@ -47,7 +54,7 @@ impl RawZone {
             swept.removed += 1;
             swept.removed_bytes += found.size;
         }
-        if let Some(root) = &self.local_root {
+        if let Some(root) = local_root {
             swept.uploads_removed = remove_uploads(&root.join(staging.as_ref()), oldest, dry_run).await?;
         }
         Ok(swept)
