@@ -376,7 +376,7 @@ impl Probe for ExpireOnLoss {
         }
         let Some(bystander) = self.bystander.lock().await.take() else { return Ok(()) };
         bystander.append("d2", 100, 10).await.expect("committed");
-        bystander.tables.expire_snapshots("es_003", 1).await.expect("expired");
+        bystander.tables.expire("es_003", &only_the_newest(), false).await.expect("expired");
         Err(std::io::ErrorKind::ConnectionReset.into())
     }
 }

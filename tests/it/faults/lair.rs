@@ -189,7 +189,13 @@ impl Step {
             }
             Step::Expire { table, keep } => {
                 if tenant.tables.names().await?.iter().any(|name| name == table) {
-                    tenant.tables.expire_snapshots(table, *keep).await?;
+                    let retention = bonded_connectors::lake::maintain::Retention {
+                        snapshots_min: *keep,
+                        snapshots_max: *keep,
+                        age_max: TimeDelta::hours(1),
+                        metadata_versions_max: 20,
+                    };
+                    tenant.tables.expire(table, &retention, false).await?;
                 }
             }
         }
