@@ -63,7 +63,7 @@ fn number(name: &str, default: usize) -> usize {
 async fn run(folder: &Path, deliveries: usize, every: usize) -> Outcome<()> {
     let lake = folder.join("lake");
     let settings = Settings { lake: lake.display().to_string(), ..Settings::default() };
-    let (house, _) = Lakehouse::init(settings, Doors { clock: Arc::new(SystemClock) }).await?;
+    let (house, _) = Lakehouse::init(settings, Doors::new(Arc::new(SystemClock))).await?;
     let scope = scope()?;
     house.add_tenant(&scope).await?;
     let tenant = house.tenant(&scope).await?;
