@@ -232,13 +232,14 @@ impl QuerySettings {
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let split = text.find(|c: char| !c.is_ascii_digit())?;
     let count: u64 = text[..split].parse().ok()?;
-    let seconds = match &text[split..] {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
+    let millis = match &text[split..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
         _ => return None,
     };
-    (count > 0).then(|| Duration::from_secs(count.saturating_mul(seconds)))
+    (count > 0).then(|| Duration::from_millis(count.saturating_mul(millis)))
 }
 
 /// `ingest_batch_rows` sets `[ingest] batch_rows`, `ingest_unpack_ratio_max` sets `[ingest.unpack] ratio_max`. Names that are no setting (BONDED_BENCH_MB, say) are left alone.

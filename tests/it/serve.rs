@@ -225,7 +225,7 @@ fn a_server_killed_in_the_middle_of_its_work_goes_on_where_it_stopped() {
 #[test]
 fn a_server_that_sleeps_over_its_lease_commits_nothing_when_it_wakes() {
     let world = World::new();
-    let (files, rows) = slices(1, 4000);
+    let (files, rows) = slices(1, 12_000);
     enqueue(&world, TENANT, &files);
     let zombie = Server::start(&world, &[]);
     wait_until("it is in work", || world.json(&["queue", "list"]).iter().any(|item| item["state"] == "running"));
@@ -245,9 +245,9 @@ fn a_server_that_sleeps_over_its_lease_commits_nothing_when_it_wakes() {
 #[test]
 fn a_server_that_may_not_finish_gives_its_delivery_back_unblamed() {
     let world = World::new();
-    let (files, rows) = slices(1, 12_000);
+    let (files, rows) = slices(1, 16_000);
     enqueue(&world, TENANT, &files);
-    let hurried = Server::start(&world, &[("BONDED_SERVE_DRAIN", "1s"), ("BONDED_SERVE_LEASE", "1h")]);
+    let hurried = Server::start(&world, &[("BONDED_SERVE_DRAIN", "1ms"), ("BONDED_SERVE_LEASE", "1h")]);
     wait_until("it is in work", || world.json(&["queue", "list"]).iter().any(|item| item["state"] == "running"));
     let last = hurried.terminate();
     assert_eq!((&last["deliveries_done"], &last["deliveries_given_back"]), (&json!(0), &json!(1)), "too small a file: {last}");
