@@ -20,6 +20,7 @@ use crate::{
 
 mod inbox;
 mod sweep;
+mod upkeep;
 mod worker;
 
 pub(crate) use inbox::ALERT as INBOX_ALERT;
@@ -33,6 +34,8 @@ pub enum Role {
     Worker,
     /// Takes in what is dropped into the tenants' folders (setting serve.inbox)
     Inbox,
+    /// Maintains every tenant and destroys keys that are due (setting serve.maintain_every)
+    Maintain,
 }
 
 /// How a tenant's scope is established: by whoever started the process and holds the keys.
@@ -88,6 +91,9 @@ pub async fn run(
             }
             Role::Inbox => {
                 running.spawn(inbox::run(shop.clone(), inbox.clone(), stopped.clone()));
+            }
+            Role::Maintain => {
+                running.spawn(upkeep::run(shop.clone(), stopped.clone()));
             }
         }
     }

@@ -343,3 +343,26 @@ fn a_delivery_whose_ingest_died_after_landing_is_taken_up() {
     server.terminate();
     exactly_once(&world, TENANT, 1, rows);
 }
+
+#[test]
+fn a_server_maintains_every_tenant_but_one_whose_key_is_disabled() {
+    let world = World::new();
+    for tenant in [TENANT, OTHER] {
+        let (files, _) = slices(3, 4);
+        for (at, file) in files.iter().enumerate() {
+            world.ingest(tenant, &[world.file(&format!("{tenant}-{at}.csv"), file)]);
+        }
+    }
+    world.ok(&["key", "disable", OTHER]);
+    let server = Server::start(&world, &[("BONDED_SERVE_MAINTAIN_EVERY", "1s")]);
+    let maintained = |event: &Value| event["action"].as_str().is_some_and(|action| action == "maintain.orphans");
+    wait_until("it is maintained twice", || {
+        world.json(&["audit", "--tenant", TENANT]).iter().filter(|event| maintained(event)).count() >= 2
+    });
+    server.terminate();
+    world.ok(&["key", "enable", OTHER]);
+    assert!(!world.json(&["audit", "--tenant", OTHER]).iter().any(maintained));
+    for tenant in [TENANT, OTHER] {
+        assert_eq!(committed(&world, tenant), 3, "{tenant}");
+    }
+}

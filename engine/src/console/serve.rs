@@ -15,8 +15,8 @@ use crate::{
 pub async fn serve(house: Arc<Lakehouse>, args: &args::Serve) -> Result<u8> {
     let roles = match args.roles.is_empty() {
         false => args.roles.clone(),
-        true if house.settings.serve.inbox.is_some() => vec![Role::Worker, Role::Inbox],
-        true => vec![Role::Worker],
+        true if house.settings.serve.inbox.is_some() => vec![Role::Worker, Role::Maintain, Role::Inbox],
+        true => vec![Role::Worker, Role::Maintain],
     };
     let cannot = |error| Error::setup("cannot listen for signals").with_source(error);
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;

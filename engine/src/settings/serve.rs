@@ -38,6 +38,8 @@ pub struct ServeSettings {
     pub inbox: Option<PathBuf>,
     /// A dropped file that did not change for so long is complete.
     pub settle: String,
+    /// How often every tenant is maintained, and keys that are due destroyed; the first time at the start.
+    pub maintain_every: String,
 }
 
 impl Default for ServeSettings {
@@ -58,6 +60,7 @@ impl Default for ServeSettings {
             queued_max: 100_000,
             inbox: None,
             settle: "2s".into(),
+            maintain_every: "24h".into(),
         }
     }
 }
@@ -72,6 +75,7 @@ impl ServeSettings {
             ("retry_first", &self.retry_first),
             ("retry_max", &self.retry_max),
             ("settle", &self.settle),
+            ("maintain_every", &self.maintain_every),
         ] {
             if parse_duration(text).is_none() {
                 return Err(Error::setup(format!("settings: serve.{name} `{text}` is not like 30s, 5m or 1h")));
@@ -109,6 +113,10 @@ impl ServeSettings {
 
     pub fn settle(&self) -> Duration {
         duration(&self.settle)
+    }
+
+    pub fn maintain_every(&self) -> Duration {
+        duration(&self.maintain_every)
     }
 
     pub fn backoff(&self) -> Backoff {
