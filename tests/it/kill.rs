@@ -249,7 +249,8 @@ fn every_object_is_synced_with_its_name_before_the_ledger_believes_it() {
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
         let (objects, commits) = trace::unsynced_at_commits(&std::fs::read_to_string(&log).expect("a log"), &world.lake());
         println!("{objects} objects, {commits} syncs of the ledger");
-        assert!(objects >= 8 && commits >= 4, "the log was not understood: {objects} objects, {commits} commits");
+        // Landed, committed, sealed.
+        assert!(objects >= 8 && commits >= 3, "the log was not understood: {objects} objects, {commits} commits");
     }
     files.check(&world);
 }
