@@ -92,10 +92,6 @@ pub fn typed(bytes: &[u8]) {
             let shown = ArrayFormatter::try_new(&array, &options).expect("printable");
             let printed: Vec<Option<String>> =
                 (0..array.len()).map(|row| array.is_valid(row).then(|| shown.value(row).to_string())).collect();
-            // Known: look-alikes that are mended into a wrapping `="..."` leave it on, and a second reading takes it off.
-            if printed.iter().flatten().any(|text| text.trim_start().starts_with('=')) {
-                continue;
-            }
             let again: Vec<Option<&str>> = printed.iter().map(Option::as_deref).collect();
             let (again, _) = typed_column(column, &again, &orders);
             assert_eq!(array.to_data(), again.to_data(), "`{}` of {printed:?}", column.name);

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use bonded_schemas::{Code, CodeRule, Column, ColumnType, WarningRule, code_rule, entry_number};
 
-use super::value::{Parsed, ROUNDED, is_rounded};
+use super::value::{Parsed, ROUNDED, is_rounded, meant};
 
 /// Which mends a cell took; a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -266,7 +266,7 @@ pub(super) fn plain(text: &str) -> Option<(String, Mends)> {
         out.extend(plain);
         mends = mends | mend;
     }
-    Some((out.trim().to_owned(), mends))
+    Some((meant(&out).to_owned(), mends))
 }
 
 /// Takes no room when shown: zero-width characters, joiners, marks of direction, soft hyphen, byte order mark.

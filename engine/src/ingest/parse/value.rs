@@ -190,11 +190,15 @@ pub(super) fn trim(text: &str) -> &str {
 /// The value meant: trimmed, and out of the `="..."` that spreadsheets need to leave a code alone.
 #[inline]
 pub(super) fn meant(text: &str) -> &str {
-    let trimmed = trim(text);
-    if !trimmed.starts_with('=') {
-        return trimmed;
+    let mut trimmed = trim(text);
+    // A wrapping in a wrapping: what a first reading leaves, no second one may find.
+    while trimmed.starts_with('=') {
+        match trimmed.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"')) {
+            Some(inner) => trimmed = trim(inner),
+            None => break,
+        }
     }
-    trimmed.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"')).map_or(trimmed, trim)
+    trimmed
 }
 
 /// Whether more went from `text` than the blanks and the wrapping that are mere style. `meant` is what stayed of it.

@@ -112,6 +112,7 @@ fn formula_wrapping_and_plain_blanks_are_style_and_not_noted() {
         ("Entry Summary Number", "=\"ABC12345676\"", "ABC12345676"),
         ("Port of Entry Code", " =\"0401\" ", "0401"),
         ("HTS Number - Full", "\t3923900080 ", "3923900080"),
+        ("Port of Entry Code", "=\"=\"0401\"\"", "0401"),
     ] {
         assert_eq!(became(column, text), (meant.to_owned(), "-".to_owned()), "{text:?}");
     }
@@ -148,6 +149,7 @@ fn full_width_characters_in_a_code_are_plain_ones() {
     mended("Entry Summary Number", "ＡＢＣ１２３４５６７６", "ABC12345676", &["full-width characters read as plain"]);
     mended("Port of Entry Code", "０４０１", "0401", &["full-width characters read as plain"]);
     mended("Tariff Ordinal Number", "２", "2", &["full-width characters read as plain"]);
+    mended("Port of Entry Code", "＝\"０４０１\"", "0401", &["full-width characters read as plain"]);
 }
 
 #[test]
