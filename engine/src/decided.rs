@@ -37,7 +37,7 @@ pub struct Kept {
 }
 
 pub(crate) async fn keep(house: &Lakehouse, tenant: &Tenant, decided: Decided) -> Result<()> {
-    let kept = Kept { at: house.clock.now(), by: tenant.scope.actor().to_owned(), decided };
+    let kept = Kept { at: house.clock.now(), by: tenant.scope.actor().to_string(), decided };
     house.raw.put_decision(&tenant.scope, tenant.documents(), &serde_json::to_vec(&kept)?).await?;
     Ok(())
 }

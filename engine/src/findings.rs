@@ -254,7 +254,7 @@ pub async fn explain(house: &Lakehouse, tenant: &Tenant, id: &str, note: &str) -
         )));
     }
     let at = house.clock.now().to_rfc3339();
-    let note = Note { at, by: tenant.scope.actor().to_owned(), text: note.trim().to_owned() };
+    let note = Note { at, by: tenant.scope.actor().to_string(), text: note.trim().to_owned() };
     decided::keep(house, tenant, decided::Decided::Explain { finding: kept.id.clone(), note: note.clone() }).await?;
     kept.notes.push(note);
     kept.state = State::Explained;

@@ -15,7 +15,7 @@ use bonded_connectors::{
     seal::{DocumentKey, NameKey, TenantSecret},
     store::{ControlStore, Place, Probe, TenantRecord, TenantStore, fence::Fence, queue::Queue},
 };
-use bonded_schemas::{Mapping, Report, TenantId, TenantScope};
+use bonded_schemas::{Actor, Mapping, Report, TenantId, TenantScope};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -264,10 +264,12 @@ impl Tenant {
     /// An event for the audit tail, for a step that appends it with what else it records.
     pub(crate) fn sealed_event(&self, action: &str, object: &str, result: &str) -> Result<String> {
         let event = AuditEvent {
-            actor: self.scope.actor().to_owned(),
+            actor: self.scope.actor().clone(),
             action: action.to_owned(),
             object: object.to_owned(),
             result: result.to_owned(),
+            before: None,
+            after: None,
         };
         self.seal("audit", "event", &event)
     }
@@ -282,10 +284,17 @@ impl Tenant {
 /// One line of the audit trail; when and in which order lies beside it in the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct AuditEvent {
-    pub actor: String,
+    #[serde(flatten)]
+    pub actor: Actor,
     pub action: String,
     pub object: String,
+    /// `done`, `refused: <why>`, or what else came of it.
     pub result: String,
+    /// Of a change: what stood there before and what stands there now; secrets and Social Security numbers masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<serde_json::Value>,
 }
 
 pub(crate) fn root_source(settings: &Settings) -> Result<RootSource> {

@@ -52,6 +52,8 @@ pub struct IngestSettings {
     /// Longest record; a longer one quarantines the file.
     pub record_bytes_max: usize,
     pub batch_rows: usize,
+    /// Threads that write one delivery's data files, at most as many as there are cores.
+    pub encoders_max: usize,
     /// How many rejects a receipt lists; it counts them all.
     pub rejects_kept_max: usize,
     pub unpack: UnpackSettings,
@@ -132,6 +134,7 @@ impl Default for IngestSettings {
             file_bytes_max: 16 << 30,
             record_bytes_max: 1 << 20,
             batch_rows: 16 << 10,
+            encoders_max: 8,
             rejects_kept_max: 1000,
             unpack: UnpackSettings::default(),
         }
@@ -187,8 +190,14 @@ impl Settings {
         settings.query.time_max()?;
         settings.serve.check()?;
         settings.maintain.check()?;
-        if settings.ingest.record_bytes_max < 1024 || settings.ingest.batch_rows == 0 || settings.query.rows_max == 0 {
-            return Err(Error::setup("settings: record_bytes_max must be at least 1024, batch_rows and rows_max at least 1"));
+        if settings.ingest.record_bytes_max < 1024
+            || settings.ingest.batch_rows == 0
+            || settings.ingest.encoders_max == 0
+            || settings.query.rows_max == 0
+        {
+            return Err(Error::setup(
+                "settings: record_bytes_max must be at least 1024, batch_rows, encoders_max and rows_max at least 1",
+            ));
         }
         let unpack = &settings.ingest.unpack;
         if unpack.ratio_max == 0 || unpack.members_max == 0 || unpack.depth_max == 0 {

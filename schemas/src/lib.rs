@@ -2,6 +2,7 @@
 //! Promise: every other room speaks in these types, and each type keeps its invariants by construction.
 //! Never: no I/O, no async, no clock, no randomness, no cryptography.
 
+pub mod access;
 pub mod calendar;
 pub mod cape;
 pub mod deadline;
@@ -19,6 +20,7 @@ pub mod rules;
 pub mod table;
 pub mod tenant;
 
+pub use access::Role;
 pub use delivery::{
     Channel, ControlTotal, Delivery, DeliveryId, DeliveryState, Quarantine, QuarantineReason, Receipt, Reject, RejectKind,
     Warning, WarningExample, WarningRule,
@@ -32,4 +34,4 @@ pub use finding::{Finding, Severity};
 pub use registry::{Recognition, Registry};
 pub use report::Report;
 pub use rules::{Code, CodeRule, MpfRule, RuleBook, code_rule, mpf_rule, mpf_rules};
-pub use tenant::{TenantId, TenantScope};
+pub use tenant::{Actor, TenantId, TenantScope};

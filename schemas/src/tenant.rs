@@ -2,11 +2,14 @@
 //! Promise: holding a `TenantScope` is the only way to reach a tenant's keys, objects, tables or ledger.
 //! Never: no function takes a tenant name from a request; it takes `&TenantScope`.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::{
+    access::Role,
+    error::{Error, Result},
+};
 
 /// 2 to 40 characters of `a-z`, `0-9` and inner `-`; safe in object paths, SQL identifiers and URLs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -78,12 +81,11 @@ impl fmt::Display for TenantId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantScope {
     tenant: TenantId,
-    actor: String,
+    actor: Actor,
 }
 
 impl TenantScope {
-    /// `actor` names who acts, for the audit trail: an e-mail, `console:<user>`, a machine identity.
-    pub fn establish(tenant: TenantId, actor: impl Into<String>) -> Self {
+    pub fn establish(tenant: TenantId, actor: impl Into<Actor>) -> Self {
         Self { tenant, actor: actor.into() }
     }
 
@@ -91,7 +93,42 @@ impl TenantScope {
         &self.tenant
     }
 
-    pub fn actor(&self) -> &str {
+    pub fn actor(&self) -> &Actor {
         &self.actor
+    }
+}
+
+/// Who acts, as the audit trail tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// An e-mail, `console:<user>`, a machine identity.
+    #[serde(rename = "actor")]
+    pub name: String,
+    /// In the tenant's team; none for the console and for machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// Where the request came from; none for what began on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<IpAddr>,
+    /// Of the request, as its answer names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.name)
+    }
+}
+
+impl From<&str> for Actor {
+    fn from(name: &str) -> Self {
+        name.to_owned().into()
+    }
+}
+
+impl From<String> for Actor {
+    fn from(name: String) -> Self {
+        Self { name, ..Self::default() }
     }
 }

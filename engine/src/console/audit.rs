@@ -27,8 +27,8 @@ pub async fn audit(house: &Lakehouse, which: &Which, output: &Output) -> Result<
     let lines: Vec<Line> = events.into_iter().map(|(at, event)| Line { at, event }).collect();
     output.list(&lines, || {
         let line = |line: &Line| {
-            let Line { at, event: AuditEvent { actor, action, object, result } } = line;
-            [at.chars().take(19).collect(), actor.clone(), action.clone(), object.clone(), result.clone()]
+            let Line { at, event: AuditEvent { actor, action, object, result, .. } } = line;
+            [at.chars().take(19).collect(), actor.to_string(), action.clone(), object.clone(), result.clone()]
         };
         table(["at", "who", "what", "of", "result"], lines.iter().map(line))
     })?;

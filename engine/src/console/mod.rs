@@ -106,7 +106,7 @@ impl Asked {
             return;
         }
         let tenant = self.tenant.as_ref().map_or("", TenantId::as_str);
-        if let Err(lost) = house.audit(&actor(), &self.command, tenant, &format!("refused: {error}")).await {
+        if let Err(lost) = house.audit(actor(), &self.command, tenant, &format!("refused: {error}")).await {
             tracing::error!(target: "audit.lost", command = self.command, error = %lost, "a refusal could not be written down");
         }
     }

@@ -122,7 +122,7 @@ pub async fn key(house: &Lakehouse, action: &KeyAction, output: &Output) -> Resu
     };
     // A disabled key seals no event, so disabling goes into the lake's own trail.
     if matches!(action, KeyAction::Disable { .. }) {
-        house.audit(&super::actor(), "key", tenant.as_str(), &done).await?;
+        house.audit(super::actor(), "key", tenant.as_str(), &done).await?;
     } else {
         let opened = house.tenant(&scope(tenant.clone())).await?;
         opened.audit(house.clock.as_ref(), "key", opened.key.0.as_str(), &done).await?;

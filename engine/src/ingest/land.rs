@@ -47,7 +47,7 @@ pub(super) async fn land(
     let new = Delivery {
         id: DeliveryId(Uuid::now_v7()),
         channel: source.channel,
-        actor: tenant.scope.actor().to_owned(),
+        actor: tenant.scope.actor().to_string(),
         file_name: source.file_name,
         received_at,
         as_of: source.as_of.unwrap_or(received_at),
@@ -84,7 +84,7 @@ pub(super) async fn unreadable(house: &Lakehouse, tenant: &Tenant, row: LedgerRo
     let delivery = kept_note(house, tenant, &row.raw_path).await.unwrap_or_else(|_| Delivery {
         id: row.delivery_id,
         channel: Channel::Console,
-        actor: tenant.scope.actor().to_owned(),
+        actor: tenant.scope.actor().to_string(),
         file_name: "not known: its note does not open".into(),
         received_at: row.received_at,
         as_of: row.as_of,

@@ -7,7 +7,7 @@ use bonded_connectors::{
     seal::{DocumentKey, LakeSecret, SigningKey},
     store::identity::LakeRecord,
 };
-use bonded_schemas::TenantId;
+use bonded_schemas::{Actor, TenantId};
 
 use super::{AuditEvent, Lakehouse};
 use crate::error::{Error, ErrorKind, Result};
@@ -53,9 +53,10 @@ async fn make(house: &Lakehouse) -> Result<LakeRecord> {
 
 impl Lakehouse {
     /// Appends to the lake's own trail: what concerns no tenant, or one whose key seals nothing any more.
-    pub async fn audit(&self, actor: &str, action: &str, object: &str, result: &str) -> Result<()> {
-        let [actor, action, object, result] = [actor, action, object, result].map(str::to_owned);
-        let event = serde_json::to_vec(&AuditEvent { actor, action, object, result })?;
+    pub async fn audit(&self, actor: impl Into<Actor>, action: &str, object: &str, result: &str) -> Result<()> {
+        let [action, object, result] = [action, object, result].map(str::to_owned);
+        let event = AuditEvent { actor: actor.into(), action, object, result, before: None, after: None };
+        let event = serde_json::to_vec(&event)?;
         let sealed =
             STANDARD.encode(self.identity().await?.documents.seal(&[TenantId::lake().as_str(), "audit", "event"], &event));
         self.control.append_audit(self.clock.now(), &sealed).await?;
