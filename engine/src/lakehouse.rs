@@ -101,7 +101,7 @@ impl Lakehouse {
             Some(opened) => opened,
             None => open_store(&settings.lake)?,
         };
-        let lake = Lake::new(store.clone(), &root, keys.clone(), doors.clock.clone());
+        let lake = Lake::new(store.clone(), &root, keys.clone(), doors.clock.clone()).with_encoders(settings.ingest.encoders_max);
         let raw = RawZone::new(store, keys.clone());
         let identity = tokio::sync::OnceCell::new();
         Ok(Self { settings, clock: doors.clock, keys, keyring, lake, raw, control, identity })

@@ -302,8 +302,7 @@ fn a_seed_gives_the_same_history_again() {
         let once = || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let told = runtime.block_on(history(first.wrapping_add(n), &samples));
-            // Not which call a fault met: the files of two months are written by two threads, and either may come first.
-            (told.steps, told.rows, told.wrong)
+            (told.steps, told.runs, told.rows, told.injected, told.wrong)
         };
         assert_eq!(once(), once(), "CHAOS_SEED={}", first.wrapping_add(n));
     }

@@ -47,6 +47,7 @@ pub use durable::Durable;
 pub use kek_cache::KekCache;
 use maintain::{Compacted, Compaction, Expired, Retention, Rewrapped, Swept};
 pub use survey::{Found, StoredFile, Survey, Tally};
+use write::Shape;
 pub use write::{FileWriter, TableWriter, Written};
 
 /// Where tables lie, shared by all tenants of the process: the object store, its root URL, the KEK cache.
@@ -56,13 +57,20 @@ pub struct Lake {
     root: String,
     kms: Arc<KekCache>,
     clock: Arc<dyn Clock>,
+    shape: Shape,
 }
 
 impl Lake {
     /// `root` is the URL that object paths are relative to, without a slash at its end.
     pub fn new(store: Arc<dyn ObjectStore>, root: &str, keys: Arc<dyn Keys>, clock: Arc<dyn Clock>) -> Self {
         let kms = Arc::new(KekCache::new(keys));
-        Self { store, root: root.trim_end_matches('/').to_owned(), kms, clock }
+        Self { store, root: root.trim_end_matches('/').to_owned(), kms, clock, shape: Shape::default() }
+    }
+
+    /// How many threads write the data files of one delivery; one makes the order of the store's calls that of the rows.
+    pub fn with_encoders(mut self, encoders_max: usize) -> Self {
+        self.shape.encoders_max = encoders_max;
+        self
     }
 
     pub fn root(&self) -> &str {
@@ -114,7 +122,7 @@ impl Lake {
         let file_io = storage::file_io(self.store.clone(), &self.root);
         let kms: Arc<dyn KeyManagementClient> = self.kms.clone();
         let catalog = EncryptedCatalog::new(scope.tenant(), warehouse, tenant_store.clone(), file_io, kms);
-        Tables { catalog: Arc::new(catalog), key: key.clone(), clock: self.clock.clone() }
+        Tables { catalog: Arc::new(catalog), key: key.clone(), clock: self.clock.clone(), shape: self.shape }
     }
 }
 
@@ -165,6 +173,7 @@ pub struct Tables {
     pub(crate) catalog: Arc<EncryptedCatalog>,
     pub(crate) key: KeyId,
     pub(crate) clock: Arc<dyn Clock>,
+    shape: Shape,
 }
 
 /// What `bonded tables` tells of one table.
@@ -216,12 +225,12 @@ impl Tables {
 
     /// A writer of new data files; nothing is visible before [`Tables::append`].
     pub async fn writer(&self, table: &str) -> Result<TableWriter> {
-        TableWriter::open(&self.catalog.load(&self.ident(table)).await?, None)
+        TableWriter::open(&self.catalog.load(&self.ident(table)).await?, None, self.shape)
     }
 
     /// The same for rows that have values in these columns only; the files then lack the others, which reads as null.
     pub async fn writer_of(&self, table: &str, columns: &[String]) -> Result<TableWriter> {
-        TableWriter::open(&self.catalog.load(&self.ident(table)).await?, Some(columns))
+        TableWriter::open(&self.catalog.load(&self.ident(table)).await?, Some(columns), self.shape)
     }
 
     /// Commits the files as one snapshot, once per mark. See [`Outcome`].

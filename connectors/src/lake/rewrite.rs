@@ -38,7 +38,7 @@ async fn attempt(
 ) -> Result<Option<i64>> {
     let loaded = tables.catalog.load(&tables.ident(table)).await?;
     let schema = Arc::new(iceberg::arrow::schema_to_arrow_schema(loaded.metadata().current_schema())?);
-    let mut writer = TableWriter::open(&loaded, None)?;
+    let mut writer = TableWriter::open(&loaded, None, tables.shape)?;
     let mut replaced: Vec<DataFile> = Vec::new();
     for file in read::live_files(&loaded).await? {
         let batches = read::open(&loaded, &file, &schema).await?.collect::<Result<Vec<_>>>()?;

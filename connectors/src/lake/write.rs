@@ -66,13 +66,13 @@ impl std::fmt::Debug for TableWriter {
 
 impl TableWriter {
     /// `present` names the columns to write, all when `None`; Iceberg reads a column that a file lacks as null.
-    pub(super) fn open(table: &Table, present: Option<&[String]>) -> Result<Self> {
+    pub(super) fn open(table: &Table, present: Option<&[String]>, shape: Shape) -> Result<Self> {
         let metadata = table.metadata();
         let full = schema_to_arrow_schema(metadata.current_schema())?;
         let source = Partitioning::new(table)?.source;
         let wanted = |name: &String| present.is_none_or(|present| present.contains(name) || *name == source);
         let fields: Vec<_> = full.fields().iter().filter(|field| wanted(field.name())).cloned().collect();
-        Self::shaped(table, Arc::new(ArrowSchema::new(fields)), Shape::default())
+        Self::shaped(table, Arc::new(ArrowSchema::new(fields)), shape)
     }
 
     /// For these very columns, field ids in their metadata, and for files of this shape.
