@@ -16,6 +16,7 @@ use std::{
 
 use bonded_connectors::{
     clock::{Clock, SystemClock},
+    seal::LakeSecret,
     store::{
         ControlStore, Place,
         queue::{Limits, Queue, Work},
@@ -28,7 +29,6 @@ use uuid::Uuid;
 #[path = "queue/peer.rs"]
 mod peer;
 #[path = "../connectors/src/store/private_postgres.rs"]
-#[expect(dead_code, reason = "tests start it without syncs, the bench with them")]
 mod private_postgres;
 
 use private_postgres::PrivatePostgres;
@@ -72,7 +72,10 @@ async fn run() -> Outcome<()> {
             let folder = TempDir::new()?;
             let place = match (database, &cluster) {
                 ("SQLite", _) => Place::Sqlite(folder.path().into()),
-                (_, Some(cluster)) => Place::Postgres(cluster.url()),
+                (_, Some(cluster)) => {
+                    let (url, owner) = cluster.another(&format!("round_{round}"));
+                    Place::Postgres { url, owner: Some(owner) }
+                }
                 (_, None) => break,
             };
             // Every other round the other way round.
@@ -100,7 +103,8 @@ async fn run() -> Outcome<()> {
 }
 
 async fn ours(place: &Place, files: usize, workers: usize) -> Outcome<Figures> {
-    let store = ControlStore::create(place.clone()).await?;
+    let proofs = LakeSecret::generate().proofs();
+    let store = ControlStore::create(place.clone()).await?.prove(&proofs).await?;
     let queue = store.queue().await?;
     for n in 0..files {
         let work = Work {
@@ -113,7 +117,7 @@ async fn ours(place: &Place, files: usize, workers: usize) -> Outcome<Figures> {
     }
     let mut queues = Vec::new();
     for _ in 0..workers {
-        queues.push(ControlStore::open(place.clone()).await?.queue().await?);
+        queues.push(ControlStore::open(place.clone()).await?.prove(&proofs).await?.queue().await?);
     }
     let began = Instant::now();
     let tasks: Vec<_> = queues.into_iter().enumerate().map(|(n, queue)| tokio::spawn(work(queue, n))).collect();

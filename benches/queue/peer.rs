@@ -17,7 +17,7 @@ pub async fn run(place: &Place, files: usize, workers: usize) -> Outcome<Figures
         "INSERT INTO plain_queue WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {files}) SELECT n, 'waiting' FROM c"
     );
     first.execute(all.as_str()).await?;
-    let skip = if matches!(place, Place::Postgres(_)) { "FOR UPDATE SKIP LOCKED" } else { "" };
+    let skip = if matches!(place, Place::Postgres { .. }) { "FOR UPDATE SKIP LOCKED" } else { "" };
     let mut pools = Vec::new();
     for _ in 0..workers {
         pools.push(pool(place).await?);
@@ -59,6 +59,7 @@ async fn pool(place: &Place) -> Outcome<AnyPool> {
                 .connect(&url)
                 .await?
         }
-        Place::Postgres(url) => options.connect(url).await?,
+        // Its table is its own, so it is the owner.
+        Place::Postgres { url, owner } => options.connect(owner.as_deref().unwrap_or(url)).await?,
     })
 }

@@ -9,7 +9,7 @@ pub mod secret;
 pub mod signing;
 
 pub use ags1::{Ags1Opener, Ags1Sealer};
-pub use lake_secret::LakeSecret;
+pub use lake_secret::{LakeSecret, ProofKey};
 pub use secret::{DocumentKey, NameKey, TenantSecret};
 pub use signing::SigningKey;
 

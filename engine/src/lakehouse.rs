@@ -17,6 +17,7 @@ use bonded_connectors::{
 };
 use bonded_schemas::{Actor, Mapping, Report, TenantId, TenantScope};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::OnceCell;
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -25,7 +26,7 @@ use crate::{
 
 mod identity;
 
-pub(crate) use identity::Identity;
+pub(crate) use identity::{Identity, generated, unwrapped};
 
 #[derive(Debug)]
 pub struct Lakehouse {
@@ -37,7 +38,7 @@ pub struct Lakehouse {
     pub(crate) control: ControlStore,
     /// The keys' own keeper, for what only the embedded one can do: be backed up.
     keyring: Option<Keyring>,
-    identity: tokio::sync::OnceCell<Identity>,
+    identity: OnceCell<Identity>,
 }
 
 /// One tenant's rooms.
@@ -103,8 +104,11 @@ impl Lakehouse {
         };
         let lake = Lake::new(store.clone(), &root, keys.clone(), doors.clock.clone()).with_encoders(settings.ingest.encoders_max);
         let raw = RawZone::new(store, keys.clone());
-        let identity = tokio::sync::OnceCell::new();
-        Ok(Self { settings, clock: doors.clock, keys, keyring, lake, raw, control, identity })
+        let mut house = Self { settings, clock: doors.clock, keys, keyring, lake, raw, control, identity: OnceCell::new() };
+        if house.control.asks_for_proof() {
+            house.prove().await?;
+        }
+        Ok(house)
     }
 
     /// A tenant with a key of its own. `false` when it is there already.
@@ -202,7 +206,7 @@ impl Lakehouse {
 
     /// The lake's own key, made when it is first needed.
     pub(crate) async fn identity(&self) -> Result<&Identity> {
-        self.identity.get_or_try_init(|| identity::establish(self)).await
+        self.identity.get_or_try_init(async || Ok(identity::establish(self).await?.0)).await
     }
 
     pub(crate) async fn record(&self, tenant: &TenantId) -> Result<TenantRecord> {
@@ -306,7 +310,11 @@ pub(crate) fn root_source(settings: &Settings) -> Result<RootSource> {
 
 pub(crate) fn place(settings: &Settings) -> Result<Place> {
     Ok(match &settings.store.postgres {
-        Some(reference) => Place::Postgres(secret(reference)?),
+        Some(reference) => {
+            // A service that is given the settings of the whole house need not hold the owner's password as well.
+            let owner = settings.store.postgres_owner.as_deref().map(secret).transpose();
+            Place::Postgres { url: secret(reference)?, owner: owner.unwrap_or_default() }
+        }
         None => Place::Sqlite(lake_folder(&settings.lake)?),
     })
 }

@@ -40,8 +40,12 @@ pub struct KeySettings {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSettings {
-    /// Where a PostgreSQL URL is read from (`env:NAME` or `file:PATH`); SQLite files in the lake when absent.
+    /// Where the URL of a PostgreSQL is read from (`env:NAME` or `file:PATH`), with a role that owns nothing; SQLite files in
+    /// the lake when absent.
     pub postgres: Option<String>,
+    /// Where the URL of the role that owns the schemas is read from, for the commands that make some: `init`, `tenant add`,
+    /// `restore`. Everything else does without.
+    pub postgres_owner: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -210,7 +214,7 @@ impl Settings {
     fn complete() -> Self {
         Self {
             keys: KeySettings { dir: Some(PathBuf::new()), passphrase: Some(String::new()) },
-            store: StoreSettings { postgres: Some(String::new()) },
+            store: StoreSettings { postgres: Some(String::new()), postgres_owner: Some(String::new()) },
             serve: ServeSettings { inbox: Some(PathBuf::new()), ..ServeSettings::default() },
             backup: BackupSettings { keys_passphrase: Some(String::new()) },
             query: QuerySettings { checks_dir: Some(PathBuf::new()), ..QuerySettings::default() },

@@ -234,7 +234,7 @@ fn destroy_key(world: &World, tenant: &str) {
 #[test]
 fn drill_postgresql_comes_back_to_the_moment_before_a_mistake() {
     let Some(cluster) = PrivatePostgres::start_archiving() else { return };
-    let world = World::on_postgres(&cluster.url());
+    let world = World::on_postgres(&cluster);
     let corpus = Corpus::new(random_plan(20)).expect("fit");
     let files = world.corpus_files("in", &corpus);
     world.ingest(TENANT, &files[..2]);
@@ -265,12 +265,11 @@ fn drill_postgresql_comes_back_to_the_moment_before_a_mistake() {
     let saved =
         world.command(&["backup", "--to", to.to_str().unwrap()]).env("PRIVATE_POSTGRES", recovered.url()).output().unwrap();
     assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
-    recovered.sql("CREATE DATABASE another");
-    let another = recovered.url().replace("/postgres?", "/another?");
+    let (another, its_owner) = recovered.another("another");
     let new = world.path("new");
     let arguments = ["restore", "--from", to.to_str().unwrap(), "--to", new.to_str().unwrap()];
     let mut command = world.command(&arguments);
-    command.env("PRIVATE_POSTGRES", &another).env("BONDED_KEYS_DIR", world.keys());
+    command.env("PRIVATE_POSTGRES", &another).env("PRIVATE_OWNER", its_owner).env("BONDED_KEYS_DIR", world.keys());
     let put_back = command.output().unwrap();
     assert!(put_back.status.success(), "{}", String::from_utf8_lossy(&put_back.stderr));
     assert_same(&before, &views(&new, &world.keys(), Some(&address(&another, "third.url")), TENANT));

@@ -11,7 +11,7 @@ use crate::world::{OTHER, TENANT, World, files_under, random_plan};
 #[test]
 fn the_spine_runs_on_postgresql_by_configuration_alone() {
     let Some(cluster) = private_postgres::PrivatePostgres::start() else { return };
-    let world = World::on_postgres(&cluster.url());
+    let world = World::on_postgres(&cluster);
     let corpus = Corpus::new(random_plan(40).planting(1)).expect("fit");
     let files = world.corpus_files("in", &corpus);
     let first = world.ingest(TENANT, &files);

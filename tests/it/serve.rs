@@ -180,7 +180,7 @@ fn twenty_files_dropped_for_two_tenants_become_tables_and_sigterm_ends_it() {
 #[test]
 fn drops_become_tables_on_postgresql_too() {
     let Some(cluster) = private_postgres::PrivatePostgres::start() else { return };
-    drops_become_tables(&World::on_postgres(&cluster.url()), 3);
+    drops_become_tables(&World::on_postgres(&cluster), 3);
 }
 
 fn enqueue(world: &World, tenant: &str, files: &[Vec<u8>]) -> Vec<Value> {

@@ -10,12 +10,14 @@ use bonded_schemas::Report;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::postgres::private_postgres::PrivatePostgres;
+
 pub const TENANT: &str = "fictional-lantern";
 pub const OTHER: &str = "fictional-kettle";
 
 pub struct World {
     folder: TempDir,
-    postgres: Option<String>,
+    postgres: Option<(String, String)>,
 }
 
 /// How a run of the binary ended.
@@ -37,8 +39,8 @@ impl World {
     }
 
     /// The same with its control store in this PostgreSQL.
-    pub fn on_postgres(url: &str) -> Self {
-        Self { postgres: Some(url.to_owned()), ..Self::bare() }.peopled()
+    pub fn on_postgres(cluster: &PrivatePostgres) -> Self {
+        Self { postgres: Some((cluster.url(), cluster.owner_url())), ..Self::bare() }.peopled()
     }
 
     fn peopled(self) -> Self {
@@ -77,8 +79,12 @@ impl World {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BONDED_")) {
             command.env_remove(name);
         }
-        if let Some(url) = &self.postgres {
+        if let Some((url, owner)) = &self.postgres {
             command.env("BONDED_STORE_POSTGRES", "env:PRIVATE_POSTGRES").env("PRIVATE_POSTGRES", url);
+            // Only what makes schemas is given the owner.
+            if let ["init" | "restore", ..] | ["tenant", "add", ..] = arguments {
+                command.env("BONDED_STORE_POSTGRES_OWNER", "env:PRIVATE_OWNER").env("PRIVATE_OWNER", owner);
+            }
         }
         command.arg("--lake").arg(self.lake()).args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         command

@@ -22,7 +22,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     seal::cipher,
     store::{
-        TenantStore,
+        Connection, Pool, TenantStore,
         fence::{self, Fence},
     },
 };
@@ -84,8 +84,8 @@ impl EncryptedCatalog {
         &self.namespace
     }
 
-    pub(super) fn pool(&self) -> sqlx::AnyPool {
-        self.store.pool.unwatched().clone()
+    pub(super) fn pool(&self) -> Pool {
+        self.store.pool.unwatched()
     }
 
     pub(super) fn kms(&self) -> &dyn KeyManagementClient {
@@ -316,7 +316,7 @@ impl EncryptedCatalog {
 }
 
 /// Keeps the digest of a metadata.json for as long as anyone may want to check it; one that came to nothing does no harm.
-async fn remember(connection: &mut sqlx::AnyConnection, location: &str, sha256: &str) -> Result<()> {
+async fn remember(connection: &mut Connection, location: &str, sha256: &str) -> Result<()> {
     sqlx::query("INSERT INTO metadata_files VALUES ($1, $2) ON CONFLICT (location) DO UPDATE SET sha256 = excluded.sha256")
         .bind(location)
         .bind(sha256)

@@ -23,7 +23,12 @@ use crate::{
         KeyId, Keys,
         keyring::{Keyring, RootSource},
     },
-    store::{ControlStore, Place, Probe, TenantRecord, TenantStore, ledger::LedgerRow, private_postgres::PrivatePostgres},
+    store::{
+        ControlStore, Place, Probe, TenantRecord, TenantStore,
+        ledger::LedgerRow,
+        private_postgres::PrivatePostgres,
+        tests::{made, on},
+    },
 };
 
 mod fence;
@@ -55,12 +60,11 @@ impl World {
     }
 
     /// On SQLite, or on the PostgreSQL of this URL.
-    pub(super) async fn on(postgres: Option<String>) -> Self {
+    pub(super) async fn on(postgres: Option<Place>) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let keys = Keyring::create(&folder.path().join("keys"), RootSource::KeyFile, Arc::new(SystemClock)).expect("a keyring");
         let lake = folder.path().join("lake");
-        let place = postgres.map_or(Place::Sqlite(lake.clone()), Place::Postgres);
-        let control = ControlStore::create(place).await.expect("a control store");
+        let control = made(postgres.unwrap_or_else(|| Place::Sqlite(lake.clone()))).await;
         Self { lake_url: lake.display().to_string(), _folder: folder, keys: Arc::new(keys), control }
     }
 
@@ -229,7 +233,7 @@ async fn concurrent_appends_all_land_once_and_leave_no_litter() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_appends_all_land_once_on_postgresql_too() {
     if let Some(cluster) = PrivatePostgres::start() {
-        concurrent_appends(World::on(Some(cluster.url())).await).await;
+        concurrent_appends(World::on(Some(on(&cluster))).await).await;
     }
 }
 

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use bonded_schemas::TenantId;
-use ring::hkdf;
+use ring::{hkdf, hmac};
 use zeroize::Zeroizing;
 
 use super::{
@@ -22,6 +22,7 @@ const PURPOSE: &str = "lake secret";
 const SALT: &[u8] = b"bonded-lake-secret-v1";
 const DOCUMENT_INFO: &[u8] = b"bonded-lake-document-key-v1";
 const SIGNING_INFO: &[u8] = b"bonded-lake-signing-key-v1";
+const PROOF_INFO: &[u8] = b"bonded-lake-proof-key-v1";
 
 pub struct LakeSecret(Key);
 
@@ -48,6 +49,38 @@ impl LakeSecret {
     pub fn derive(&self) -> (DocumentKey, SigningKey) {
         let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(self.0.as_ref());
         (DocumentKey::new(expand(&extracted, DOCUMENT_INFO)), SigningKey::from_seed(&expand(&extracted, SIGNING_INFO)))
+    }
+
+    /// What PostgreSQL is shown before it gives out rows.
+    pub fn proofs(&self) -> ProofKey {
+        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(self.0.as_ref());
+        ProofKey(expand(&extracted, PROOF_INFO))
+    }
+}
+
+/// Makes a proof for each half of the control store: one tells nothing of another.
+#[derive(Clone)]
+pub struct ProofKey(Key);
+
+impl ProofKey {
+    /// Lower-case hex of HMAC-SHA-256 over the tenant's name.
+    pub(crate) fn proof(&self, tenant: &TenantId) -> Zeroizing<String> {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.as_ref());
+        Zeroizing::new(cipher::hex(hmac::sign(&key, &cipher::fields(&[b"proof", tenant.as_str().as_bytes()])).as_ref()))
+    }
+}
+
+#[cfg(test)]
+impl ProofKey {
+    /// The same in every test.
+    pub(crate) fn of_tests() -> Self {
+        Self(Zeroizing::new([7; KEY_BYTES]))
+    }
+}
+
+impl fmt::Debug for ProofKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProofKey(redacted)")
     }
 }
 

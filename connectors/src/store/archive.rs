@@ -4,13 +4,12 @@
 
 use std::io::{BufRead, Write};
 
-use bonded_schemas::TenantScope;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{AnyConnection, AnyPool, Row as _};
+use sqlx::Row as _;
 
 use super::{
-    ControlStore, TenantStore,
+    Connection, ControlStore, Pool, TenantStore,
     dump::{Row, tables},
     queue,
 };
@@ -33,12 +32,7 @@ impl ControlStore {
     /// # Errors
     /// `Refused` when rows are there already; `Damaged` when a line does not read.
     pub async fn load(&self, lines: &mut (dyn BufRead + Send)) -> Result<u64> {
-        load(self.pool.unwatched(), lines).await
-    }
-
-    /// Opens the tenant's half where it may not yet be known to the shared one.
-    pub async fn make_tenant(&self, scope: &TenantScope) -> Result<TenantStore> {
-        self.open_tenant(scope).await
+        load(&self.pool.unwatched(), lines).await
     }
 }
 
@@ -52,7 +46,7 @@ impl TenantStore {
 
     /// As [`ControlStore::load`].
     pub async fn load(&self, lines: &mut (dyn BufRead + Send)) -> Result<u64> {
-        load(self.pool.unwatched(), lines).await
+        load(&self.pool.unwatched(), lines).await
     }
 }
 
@@ -72,7 +66,7 @@ impl Saver<'_> {
     }
 }
 
-async fn load(pool: &AnyPool, lines: &mut (dyn BufRead + Send)) -> Result<u64> {
+async fn load(pool: &Pool, lines: &mut (dyn BufRead + Send)) -> Result<u64> {
     let mut transaction = pool.begin().await?;
     for table in tables(&mut transaction).await? {
         if table == queue::GATE {
@@ -103,7 +97,7 @@ async fn load(pool: &AnyPool, lines: &mut (dyn BufRead + Send)) -> Result<u64> {
     Ok(rows)
 }
 
-async fn insert(connection: &mut AnyConnection, line: &Line) -> Result<()> {
+async fn insert(connection: &mut Connection, line: &Line) -> Result<()> {
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if !is_name(&line.table) || !line.row.keys().all(|name| is_name(name)) {
         return Err(Error::new(ErrorKind::Damaged, "the control store's backup names a table or column that none of ours is"));

@@ -7,11 +7,16 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::TryStreamExt;
 use serde_json::{Map, Value};
 use sqlx::{
-    AnyConnection, AnyPool, Column, Executor, Row as _, TypeInfo, ValueRef,
+    AnyPool, Column, Row as _, TypeInfo, ValueRef,
     any::{AnyRow, AnyTypeInfoKind},
 };
 
-use super::{ControlStore, Place, SHARED_DDL, TENANT_DDL, TenantStore, apply, identity, queue, shreds};
+use bonded_schemas::TenantId;
+
+use super::{
+    Connection, ControlStore, Place, Pool, TenantStore, apply, postgres,
+    tables::{self, Table},
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// One row: column name to text, number or null.
@@ -23,34 +28,42 @@ pub type EachRow<'a> = &'a mut (dyn FnMut(&str, Row) -> Result<()> + Send);
 impl TenantStore {
     /// Every row of the tenant's half.
     pub async fn dump(&self, each: EachRow<'_>) -> Result<()> {
-        dump(self.pool.unwatched(), each).await
+        dump(&self.pool.unwatched(), each).await
     }
 
     /// As [`ControlStore::close`].
     pub async fn close(&self) {
-        self.pool.unwatched().close().await;
+        if !self.is_shared {
+            self.pool.bare().close().await;
+        }
     }
 
     /// What the database says of its own pages, and of tables that are not as they are made; empty when all is well.
     pub async fn integrity(&self) -> Result<Vec<String>> {
-        integrity(self.pool.unwatched(), &[TENANT_DDL]).await
+        match self.is_shared {
+            true => postgres::halves(self.pool.bare(), &self.tenant).await,
+            false => integrity(self.pool.bare(), tables::tenant()).await,
+        }
     }
 }
 
 impl ControlStore {
     /// Every row of the shared half.
     pub async fn dump(&self, each: EachRow<'_>) -> Result<()> {
-        dump(self.pool.unwatched(), each).await
+        dump(&self.pool.unwatched(), each).await
     }
 
     /// Ends all connections; the last one writes what lies in SQLite's journal into its file.
     pub async fn close(&self) {
-        self.pool.unwatched().close().await;
+        self.pool.bare().close().await;
     }
 
     /// As [`TenantStore::integrity`].
     pub async fn integrity(&self) -> Result<Vec<String>> {
-        integrity(self.pool.unwatched(), &[SHARED_DDL, identity::DDL, queue::DDL, shreds::DDL]).await
+        match &*self.place {
+            Place::Postgres { .. } => postgres::halves(self.pool.bare(), &TenantId::lake()).await,
+            Place::Sqlite(_) => integrity(self.pool.bare(), tables::shared()).await,
+        }
     }
 
     pub fn place(&self) -> &Place {
@@ -58,15 +71,8 @@ impl ControlStore {
     }
 }
 
-pub(super) fn is_postgres(connection: &AnyConnection) -> bool {
-    connection.backend_name() == "PostgreSQL"
-}
-
-async fn dump(pool: &AnyPool, each: EachRow<'_>) -> Result<()> {
-    let mut transaction = pool.begin().await?;
-    if is_postgres(&transaction) {
-        transaction.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-    }
+async fn dump(pool: &Pool, each: EachRow<'_>) -> Result<()> {
+    let mut transaction = pool.begin_reading().await?;
     for table in tables(&mut transaction).await? {
         let sql = format!("SELECT * FROM \"{table}\"");
         let mut rows = sqlx::query(&sql).fetch(&mut *transaction);
@@ -78,9 +84,9 @@ async fn dump(pool: &AnyPool, each: EachRow<'_>) -> Result<()> {
     Ok(())
 }
 
-/// By name. A name with a quote in it is none of ours.
-pub(super) async fn tables(connection: &mut AnyConnection) -> Result<Vec<String>> {
-    let sql = match is_postgres(connection) {
+/// By name; on PostgreSQL those that the application sees. A name with a quote in it is none of ours.
+pub(super) async fn tables(connection: &mut Connection) -> Result<Vec<String>> {
+    let sql = match connection.is_postgres() {
         true => "SELECT CAST(table_name AS TEXT) FROM information_schema.tables WHERE table_schema = current_schema() ORDER BY 1",
         false => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1",
     };
@@ -124,18 +130,13 @@ fn values(table: &str, row: &AnyRow) -> Result<Row> {
 
 const COMPLAINTS_MAX: usize = 20;
 
-async fn integrity(pool: &AnyPool, ddl: &[&[&str]]) -> Result<Vec<String>> {
+async fn integrity(pool: &AnyPool, tables: impl Iterator<Item = &'static Table>) -> Result<Vec<String>> {
     let mut connection = pool.acquire().await?;
-    if is_postgres(&connection) {
-        return Ok(Vec::new());
-    }
     let rows = sqlx::query("PRAGMA integrity_check(20)").fetch_all(&mut *connection).await?;
     let mut found = rows.iter().map(|row| row.try_get::<String, _>(0)).collect::<std::result::Result<Vec<_>, _>>()?;
     found.retain(|line| line != "ok");
     let fresh = sqlx::any::AnyPoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
-    for ddl in ddl {
-        apply(&fresh, ddl).await?;
-    }
+    apply(&fresh, tables).await?;
     let (expected, there) = (shape(&mut *fresh.acquire().await?).await?, shape(&mut connection).await?);
     found.extend(expected.iter().filter(|line| !there.contains(line)).map(|line| format!("is not as it is made: lacks {line}")));
     found.extend(there.iter().filter(|line| !expected.contains(line)).map(|line| format!("is not as it is made: has {line}")));
@@ -144,7 +145,7 @@ async fn integrity(pool: &AnyPool, ddl: &[&[&str]]) -> Result<Vec<String>> {
 }
 
 /// A line for each column and each index of each table.
-async fn shape(connection: &mut AnyConnection) -> Result<Vec<String>> {
+async fn shape(connection: &mut sqlx::AnyConnection) -> Result<Vec<String>> {
     let columns = "SELECT m.name || '.' || p.name || ' ' || p.type || ' ' || p.\"notnull\" || ' ' || p.pk || ' ' || coalesce(p.dflt_value, '')
          FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS p WHERE m.type = 'table'
          UNION ALL SELECT 'index ' || m.name || ' on ' || m.tbl_name || ' ' || coalesce(m.sql, '') FROM sqlite_master AS m WHERE m.type <> 'table'";

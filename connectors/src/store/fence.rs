@@ -3,7 +3,7 @@
 //! was given to another commits nothing, however late it wakes.
 //! Never: no fence row is removed, like no ledger row: a worker that slept for a week is still refused.
 
-use super::TenantStore;
+use super::{Connection, TenantStore};
 use crate::error::{Error, ErrorKind, Result};
 
 /// One lease's claim on a delivery. A container's covers its members.
@@ -40,7 +40,7 @@ impl TenantStore {
 
 /// Whether the fence still stands as it was raised. The row is written, not read: until the transaction ends nobody can
 /// raise it, so what is decided here is still true when the commit is.
-pub(crate) async fn holds(fence: &Fence, transaction: &mut sqlx::AnyConnection) -> Result<bool> {
+pub(crate) async fn holds(fence: &Fence, transaction: &mut Connection) -> Result<bool> {
     let done = sqlx::query("UPDATE fences SET token = token WHERE keyed_digest = $1 AND token = $2")
         .bind(&fence.keyed_digest)
         .bind(fence.token)

@@ -2,10 +2,14 @@
 //! Promise: the lake has one identity, whoever asks first; an owner's key is never changed, only added.
 
 use bonded_schemas::TenantId;
-use sqlx::Row;
+use sqlx::{Any, Row, any::AnyArguments, query::Query};
 
-use super::ControlStore;
-use crate::error::Result;
+use super::{
+    ControlStore, Place,
+    postgres::{Claim, Owner},
+    tables::{May, Table},
+};
+use crate::{error::Result, seal::ProofKey};
 
 /// The lake's key, its secret wrapped under that key, and the public half of its signing key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,20 +33,41 @@ pub struct OwnerRow {
     pub added_at: String,
 }
 
-pub(super) const DDL: &[&str] = &[
-    "CREATE TABLE IF NOT EXISTS lake_identity (
+pub(super) const TABLES: &[Table] = &[
+    Table::new(
+        "lake_identity",
+        May::Append,
+        &["CREATE TABLE IF NOT EXISTS lake_identity (
         one INTEGER PRIMARY KEY CHECK (one = 1), key_id TEXT NOT NULL, wrapped_secret TEXT NOT NULL, public_key TEXT NOT NULL,
-        created_at TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS owners (
+        created_at TEXT NOT NULL)"],
+    ),
+    Table::new(
+        "owners",
+        May::Append,
+        &["CREATE TABLE IF NOT EXISTS owners (
         tenant TEXT NOT NULL, name TEXT NOT NULL, public_key TEXT NOT NULL, added_at TEXT NOT NULL,
-        PRIMARY KEY (tenant, public_key))",
+        PRIMARY KEY (tenant, public_key))"],
+    ),
 ];
 
+impl LakeRecord {
+    pub(super) fn insert(&self) -> Query<'_, Any, AnyArguments<'_>> {
+        sqlx::query("INSERT INTO lake_identity VALUES (1, $1, $2, $3, $4) ON CONFLICT (one) DO NOTHING")
+            .bind(&self.key_id)
+            .bind(&self.wrapped_secret)
+            .bind(&self.public_key)
+            .bind(&self.created_at)
+    }
+}
+
 impl ControlStore {
+    /// On PostgreSQL this is what is read before there is any proof, so it comes from a function, not from the table.
     pub async fn lake_record(&self) -> Result<Option<LakeRecord>> {
-        let row = sqlx::query("SELECT key_id, wrapped_secret, public_key, created_at FROM lake_identity")
-            .fetch_optional(&self.pool)
-            .await?;
+        let sql = match *self.place {
+            Place::Sqlite(_) => "SELECT key_id, wrapped_secret, public_key, created_at FROM lake_identity",
+            Place::Postgres { .. } => "SELECT key_id, wrapped_secret, public_key, created_at FROM bonded.lake_record()",
+        };
+        let row = sqlx::query(sql).fetch_optional(&self.pool).await?;
         row.map(|row| {
             Ok(LakeRecord {
                 key_id: row.try_get(0)?,
@@ -54,16 +79,15 @@ impl ControlStore {
         .transpose()
     }
 
-    /// `false` when another process was first; its record holds.
-    pub async fn put_lake_record(&self, record: &LakeRecord) -> Result<bool> {
-        let done = sqlx::query("INSERT INTO lake_identity VALUES (1, $1, $2, $3, $4) ON CONFLICT (one) DO NOTHING")
-            .bind(&record.key_id)
-            .bind(&record.wrapped_secret)
-            .bind(&record.public_key)
-            .bind(&record.created_at)
-            .execute(&self.pool)
-            .await?;
-        Ok(done.rows_affected() == 1)
+    /// `false` when another process was first; its record holds. On PostgreSQL it comes with the lake's proof, by the owner.
+    pub async fn put_lake_record(&self, record: &LakeRecord, proofs: &ProofKey) -> Result<bool> {
+        if let Place::Postgres { url, owner } = &*self.place {
+            let mut owner = Owner::connect(url, owner.as_deref()).await?;
+            let founded = owner.found(record, &Claim::proven(&TenantId::lake(), proofs)).await;
+            owner.close().await;
+            return founded;
+        }
+        Ok(record.insert().execute(&self.pool).await?.rows_affected() == 1)
     }
 
     /// `false` when the key is an owner's of this tenant already.

@@ -2,9 +2,9 @@
 //! Promise: a mark is written in the transaction that changes its row, so that a row and its mark always agree.
 //! Never: a mark tells what it was made of.
 
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
-use super::{TenantStore, alerts::Alert, findings::FindingRow};
+use super::{Connection, TenantStore, alerts::Alert, findings::FindingRow};
 use crate::{error::Result, seal::NameKey};
 
 /// `marks.what` of an alert; its name is `kind/report/fingerprint`.
@@ -46,13 +46,13 @@ impl FindingRow {
 }
 
 impl TenantStore {
-    pub(super) async fn mark_finding(&self, transaction: &mut AnyConnection, row: &FindingRow) -> Result<()> {
+    pub(super) async fn mark_finding(&self, transaction: &mut Connection, row: &FindingRow) -> Result<()> {
         let Some(names) = &self.names else { return Ok(()) };
         put(transaction, OF_FINDING, &row.id, &row.mark(names)).await
     }
 
     /// Marks the alerts of this kind and fingerprint as they stand in the transaction.
-    pub(super) async fn mark_alert(&self, transaction: &mut AnyConnection, kind: &str, fingerprint: &str) -> Result<()> {
+    pub(super) async fn mark_alert(&self, transaction: &mut Connection, kind: &str, fingerprint: &str) -> Result<()> {
         let Some(names) = &self.names else { return Ok(()) };
         let rows = sqlx::query(
             "SELECT kind, report, fingerprint, state, severity, raised_at, last_at, deliveries, sealed
@@ -80,7 +80,7 @@ impl TenantStore {
     }
 }
 
-async fn put(transaction: &mut AnyConnection, what: &str, name: &str, mark: &str) -> Result<()> {
+async fn put(transaction: &mut Connection, what: &str, name: &str, mark: &str) -> Result<()> {
     sqlx::query("INSERT INTO marks VALUES ($1, $2, $3) ON CONFLICT (what, name) DO UPDATE SET mark = excluded.mark")
         .bind(what)
         .bind(name)

@@ -3,9 +3,15 @@
 //! Never: no header name, no cell, no file name lies here in the clear; such text arrives sealed.
 //!
 //! One SQL text serves SQLite (a file per tenant and a shared one) and PostgreSQL (a schema per tenant and a
-//! shared one): `$n` placeholders, `ON CONFLICT`, text, bigint.
+//! shared one): `$n` placeholders, `ON CONFLICT`, text, bigint. What keeps tenants apart is the file there, and `postgres` here.
+//! A new table is declared in a list of `tables`, and nowhere else.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bonded_schemas::{TenantId, TenantScope};
 use sqlx::{
@@ -16,7 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    seal::NameKey,
+    seal::{NameKey, ProofKey},
 };
 
 pub mod alerts;
@@ -30,31 +36,40 @@ pub mod ledger;
 pub mod litter;
 pub mod marks;
 mod pool;
+mod postgres;
 #[cfg(test)]
 pub(crate) mod private_postgres;
 pub mod queue;
 pub mod sealing;
 pub mod shreds;
+mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use pool::Probe;
-pub(crate) use pool::{Pool, Transaction};
+pub(crate) use pool::{Connection, Pool, Transaction};
+use postgres::{Claim, Owner};
+use tables::{May, Table};
 
 /// Where the control store lives.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Place {
     /// `control.sqlite` in this folder, and one in `tenants/<tenant>/` beneath it.
     Sqlite(PathBuf),
-    /// One database; schemas `bonded` and `bonded_<tenant>`. The URL may hold a password.
-    Postgres(String),
+    /// One database; schemas `bonded` and `bonded_<tenant>`. The URLs may hold passwords.
+    Postgres {
+        /// Of the application's role, which owns nothing.
+        url: String,
+        /// Of the role that owns the schemas; needed where one is made.
+        owner: Option<String>,
+    },
 }
 
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Sqlite(folder) => write!(f, "Sqlite({})", folder.display()),
-            Place::Postgres(_) => f.write_str("Postgres(..)"),
+            Place::Postgres { .. } => f.write_str("Postgres(..)"),
         }
     }
 }
@@ -65,6 +80,8 @@ pub struct ControlStore {
     place: Arc<Place>,
     pool: Pool,
     probe: Option<Arc<dyn Probe>>,
+    /// Makes the proofs that PostgreSQL asks for; none on SQLite.
+    proofs: Option<ProofKey>,
 }
 
 /// A tenant as recorded: its key, and its secret wrapped under that key.
@@ -82,77 +99,167 @@ pub struct TenantRecord {
 #[derive(Clone, Debug)]
 pub struct TenantStore {
     pub(crate) pool: Pool,
+    tenant: TenantId,
+    /// Its connections are others' too, so that it does not close them.
+    is_shared: bool,
     /// Makes the marks of rows whose clear cells nothing else is bound to; none leaves them out.
     names: Option<NameKey>,
 }
 
-const SHARED_DDL: &[&str] = &[
-    "CREATE TABLE IF NOT EXISTS tenants (
-        tenant TEXT PRIMARY KEY, key_id TEXT NOT NULL, wrapped_secret TEXT NOT NULL, created_at TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS audit (
-        seq BIGINT PRIMARY KEY, at TEXT NOT NULL, sealed TEXT NOT NULL, hash TEXT NOT NULL)",
+const SHARED: &[Table] = &[
+    Table::new(
+        "tenants",
+        May::Change,
+        &["CREATE TABLE IF NOT EXISTS tenants (
+        tenant TEXT PRIMARY KEY, key_id TEXT NOT NULL, wrapped_secret TEXT NOT NULL, created_at TEXT NOT NULL)"],
+    ),
+    Table::new(
+        "audit",
+        May::Append,
+        &["CREATE TABLE IF NOT EXISTS audit (
+        seq BIGINT PRIMARY KEY, at TEXT NOT NULL, sealed TEXT NOT NULL, hash TEXT NOT NULL)"],
+    ),
 ];
 
-const TENANT_DDL: &[&str] = &[
+const TENANT: &[Table] = &[
     // The standard schema of Java's JdbcCatalog and pyiceberg's SqlCatalog, and one column of ours.
-    "CREATE TABLE IF NOT EXISTS iceberg_tables (
+    Table::new(
+        "iceberg_tables",
+        May::Change,
+        &["CREATE TABLE IF NOT EXISTS iceberg_tables (
         catalog_name VARCHAR(255) NOT NULL, table_namespace VARCHAR(255) NOT NULL, table_name VARCHAR(255) NOT NULL,
         metadata_location VARCHAR(1000), previous_metadata_location VARCHAR(1000), iceberg_type VARCHAR(5),
         metadata_sha256 TEXT,
-        PRIMARY KEY (catalog_name, table_namespace, table_name))",
-    "CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
+        PRIMARY KEY (catalog_name, table_namespace, table_name))"],
+    ),
+    Table::new(
+        "iceberg_namespace_properties",
+        May::Append,
+        &["CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
         catalog_name VARCHAR(255) NOT NULL, namespace VARCHAR(255) NOT NULL, property_key VARCHAR(255) NOT NULL,
-        property_value VARCHAR(1000), PRIMARY KEY (catalog_name, namespace, property_key))",
-    "CREATE TABLE IF NOT EXISTS deliveries (
+        property_value VARCHAR(1000), PRIMARY KEY (catalog_name, namespace, property_key))"],
+    ),
+    Table::new(
+        "deliveries",
+        May::Change,
+        &["CREATE TABLE IF NOT EXISTS deliveries (
         delivery_id TEXT PRIMARY KEY, keyed_digest TEXT NOT NULL UNIQUE, state TEXT NOT NULL, report TEXT,
         received_at TEXT NOT NULL, as_of TEXT NOT NULL, raw_path TEXT NOT NULL, size_bytes BIGINT NOT NULL,
-        snapshot_id BIGINT, sealed_receipt TEXT)",
-    "CREATE TABLE IF NOT EXISTS alerts (
+        snapshot_id BIGINT, sealed_receipt TEXT)"],
+    ),
+    Table::new(
+        "alerts",
+        May::Change,
+        &["CREATE TABLE IF NOT EXISTS alerts (
         kind TEXT NOT NULL, report TEXT NOT NULL, fingerprint TEXT NOT NULL, state TEXT NOT NULL, severity TEXT NOT NULL,
         raised_at TEXT NOT NULL, last_at TEXT NOT NULL, deliveries BIGINT NOT NULL, sealed TEXT NOT NULL,
-        PRIMARY KEY (kind, report, fingerprint))",
-    "CREATE TABLE IF NOT EXISTS mappings (report TEXT PRIMARY KEY, sealed TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS audit (
-        seq BIGINT PRIMARY KEY, at TEXT NOT NULL, sealed TEXT NOT NULL, hash TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS findings (
+        PRIMARY KEY (kind, report, fingerprint))"],
+    ),
+    Table::new("mappings", May::Change, &["CREATE TABLE IF NOT EXISTS mappings (report TEXT PRIMARY KEY, sealed TEXT NOT NULL)"]),
+    Table::new(
+        "audit",
+        May::Append,
+        &["CREATE TABLE IF NOT EXISTS audit (
+        seq BIGINT PRIMARY KEY, at TEXT NOT NULL, sealed TEXT NOT NULL, hash TEXT NOT NULL)"],
+    ),
+    Table::new(
+        "findings",
+        May::Change,
+        &["CREATE TABLE IF NOT EXISTS findings (
         id TEXT PRIMARY KEY, state TEXT NOT NULL, severity TEXT NOT NULL, first_seen TEXT NOT NULL, last_seen TEXT NOT NULL,
-        runs BIGINT NOT NULL, sealed TEXT NOT NULL)",
+        runs BIGINT NOT NULL, sealed TEXT NOT NULL)"],
+    ),
     // Every metadata.json that the pointer ever named, so that older ones can be checked as long as they are kept.
-    "CREATE TABLE IF NOT EXISTS metadata_files (location TEXT PRIMARY KEY, sha256 TEXT NOT NULL)",
+    Table::new(
+        "metadata_files",
+        May::Change,
+        &["CREATE TABLE IF NOT EXISTS metadata_files (location TEXT PRIMARY KEY, sha256 TEXT NOT NULL)"],
+    ),
     // Keyed digests of clear cells that change in place: one for each alert.
-    "CREATE TABLE IF NOT EXISTS marks (what TEXT NOT NULL, name TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (what, name))",
-    "CREATE TABLE IF NOT EXISTS litter (path TEXT PRIMARY KEY, seen_at TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS scores (delivery_id TEXT PRIMARY KEY, scored_at TEXT NOT NULL, sealed TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS fences (keyed_digest TEXT PRIMARY KEY, token BIGINT NOT NULL)",
+    Table::new(
+        "marks",
+        May::Change,
+        &[
+            "CREATE TABLE IF NOT EXISTS marks (what TEXT NOT NULL, name TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (what, name))",
+        ],
+    ),
+    Table::new("litter", May::Remove, &["CREATE TABLE IF NOT EXISTS litter (path TEXT PRIMARY KEY, seen_at TEXT NOT NULL)"]),
+    Table::new(
+        "scores",
+        May::Change,
+        &["CREATE TABLE IF NOT EXISTS scores (delivery_id TEXT PRIMARY KEY, scored_at TEXT NOT NULL, sealed TEXT NOT NULL)"],
+    ),
+    Table::new(
+        "fences",
+        May::Change,
+        &["CREATE TABLE IF NOT EXISTS fences (keyed_digest TEXT PRIMARY KEY, token BIGINT NOT NULL)"],
+    ),
 ];
 
 impl ControlStore {
-    /// Makes what is missing. Errors name the folder or say that the database cannot be reached.
+    /// Makes what is missing, on PostgreSQL by the owner. Errors name the folder or say that the database cannot be reached.
     pub async fn create(place: Place) -> Result<Self> {
-        if let Place::Sqlite(folder) = &place {
-            std::fs::create_dir_all(folder).map_err(|error| not_writable(folder, error))?;
+        match &place {
+            Place::Sqlite(folder) => std::fs::create_dir_all(folder).map_err(|error| not_writable(folder, error))?,
+            Place::Postgres { url, owner } => {
+                let mut owner = Owner::connect(url, owner.as_deref()).await?;
+                owner.make_all().await?;
+                owner.close().await;
+            }
         }
-        let pool = pool(&place, None, true).await?;
-        Self::complete(place, pool).await
+        Self::at(place, true).await
     }
 
-    /// An existing one; `Setup` when `bonded init` was never run there.
+    /// An existing one; `Setup` when `bonded init` was never run there. Refused when it is a PostgreSQL that does not keep the
+    /// tenants apart by itself.
     pub async fn open(place: Place) -> Result<Self> {
         if let Place::Sqlite(folder) = &place
             && !folder.join(SQLITE_FILE).is_file()
         {
             return Err(Error::new(ErrorKind::Setup, format!("no lake at {}; make one with `bonded init`", folder.display())));
         }
-        let pool = pool(&place, None, false).await?;
-        Self::complete(place, pool).await
+        Self::at(place, false).await
     }
 
-    /// Makes the tables that an older lake lacks.
-    async fn complete(place: Place, pool: AnyPool) -> Result<Self> {
-        for ddl in [SHARED_DDL, identity::DDL, queue::DDL, shreds::DDL] {
-            apply(&pool, ddl).await?;
+    async fn at(place: Place, create: bool) -> Result<Self> {
+        let pool = match &place {
+            Place::Sqlite(folder) => {
+                let pool = sqlite(folder, create).await?;
+                // Also the tables that an older lake lacks.
+                apply(&pool, tables::shared()).await?;
+                Pool::new(pool, None, None)
+            }
+            Place::Postgres { url, .. } => {
+                sqlx::any::install_default_drivers();
+                let pool = postgres::connect(options(), url).await?;
+                postgres::guard(&pool).await?;
+                Pool::new(pool, Some(Claim::unproven()), None)
+            }
+        };
+        Ok(Self { place: Arc::new(place), pool, probe: None, proofs: None })
+    }
+
+    /// Whether nothing can be read before [`ControlStore::prove`].
+    pub fn asks_for_proof(&self) -> bool {
+        matches!(*self.place, Place::Postgres { .. })
+    }
+
+    /// From now on every transaction shows the proof that PostgreSQL asks for; SQLite asks for none. A proof that the
+    /// database was never told is told it by the owner.
+    ///
+    /// # Errors
+    /// `Refused` when the database knows another one.
+    pub async fn prove(mut self, proofs: &ProofKey) -> Result<Self> {
+        let Place::Postgres { url, owner } = &*self.place else { return Ok(self) };
+        let lake = TenantId::lake();
+        self.pool = self.pool.claiming(Claim::proven(&lake, proofs));
+        if !postgres::may(&self.pool, &lake).await? {
+            let mut owner = Owner::connect(url, owner.as_deref()).await?;
+            owner.register(&Claim::proven(&lake, proofs)).await?;
+            owner.close().await;
         }
-        Ok(Self { place: Arc::new(place), pool: Pool::new(pool, None), probe: None })
+        self.proofs = Some(proofs.clone());
+        Ok(self)
     }
 
     /// From now on each statement, of tenants opened from here too, is shown to the probe.
@@ -164,6 +271,9 @@ impl ControlStore {
 
     /// `false` when the tenant is there already (and unchanged).
     pub async fn add_tenant(&self, record: &TenantRecord) -> Result<bool> {
+        if self.asks_for_proof() && self.tenant(&record.tenant).await?.is_none() {
+            self.make_half(&record.tenant).await?;
+        }
         let done = sqlx::query("INSERT INTO tenants VALUES ($1, $2, $3, $4) ON CONFLICT (tenant) DO NOTHING")
             .bind(record.tenant.as_str())
             .bind(&record.key_id)
@@ -174,9 +284,11 @@ impl ControlStore {
         if done.rows_affected() == 0 {
             return Ok(false);
         }
-        let tenant_pool = pool(&self.place, Some(&record.tenant), true).await?;
-        apply(&tenant_pool, TENANT_DDL).await?;
-        tenant_pool.close().await;
+        if let Some(folder) = self.folder_of(&record.tenant) {
+            let tenant_pool = sqlite(&folder, true).await?;
+            apply(&tenant_pool, tables::tenant()).await?;
+            tenant_pool.close().await;
+        }
         Ok(true)
     }
 
@@ -208,10 +320,58 @@ impl ControlStore {
 
     /// The tenant's own half, and nothing of anyone else's.
     pub async fn open_tenant(&self, scope: &TenantScope) -> Result<TenantStore> {
-        let pool = pool(&self.place, Some(scope.tenant()), true).await?;
-        // A crash between recording the tenant and making its tables is mended here.
-        apply(&pool, TENANT_DDL).await?;
-        Ok(TenantStore { pool: Pool::new(pool, self.probe.clone()), names: None })
+        let store = self.half(scope.tenant()).await?;
+        if self.asks_for_proof() && !postgres::may(&store.pool, scope.tenant()).await? {
+            let mend = "`bonded tenant add` with store.postgres_owner makes it, or the keyring is of another lake";
+            return Err(Error::new(ErrorKind::Refused, format!("the half of {} does not open; {mend}", scope.tenant())));
+        }
+        Ok(store)
+    }
+
+    /// The same for a tenant that the shared half need not know yet; on PostgreSQL the owner makes what is missing.
+    pub async fn make_tenant(&self, scope: &TenantScope) -> Result<TenantStore> {
+        let store = self.half(scope.tenant()).await?;
+        if self.asks_for_proof() && !postgres::may(&store.pool, scope.tenant()).await? {
+            self.make_half(scope.tenant()).await?;
+        }
+        Ok(store)
+    }
+
+    async fn half(&self, tenant: &TenantId) -> Result<TenantStore> {
+        let pool = match self.folder_of(tenant) {
+            Some(folder) => {
+                let pool = sqlite(&folder, true).await?;
+                // A crash between recording the tenant and making its tables is mended here.
+                apply(&pool, tables::tenant()).await?;
+                Pool::new(pool, None, self.probe.clone())
+            }
+            // One session serves all tenants, since none keeps anything of them.
+            None => self.pool.claiming(self.claim(tenant)),
+        };
+        Ok(TenantStore { pool, is_shared: self.asks_for_proof(), tenant: tenant.clone(), names: None })
+    }
+
+    fn claim(&self, tenant: &TenantId) -> Claim {
+        match &self.proofs {
+            Some(proofs) => Claim::proven(tenant, proofs),
+            None => Claim::unproven(),
+        }
+    }
+
+    async fn make_half(&self, tenant: &TenantId) -> Result<()> {
+        let Place::Postgres { url, owner } = &*self.place else { return Ok(()) };
+        let mut owner = Owner::connect(url, owner.as_deref()).await?;
+        let made = owner.make_tenant(&self.claim(tenant)).await;
+        owner.close().await;
+        made
+    }
+
+    /// Where a tenant's SQLite file lies.
+    fn folder_of(&self, tenant: &TenantId) -> Option<PathBuf> {
+        match &*self.place {
+            Place::Sqlite(folder) => Some(folder.join("tenants").join(tenant.as_str())),
+            Place::Postgres { .. } => None,
+        }
     }
 }
 
@@ -237,73 +397,37 @@ fn tenant_id(name: &str) -> Result<TenantId> {
     name.parse().map_err(|error: bonded_schemas::Error| Error::new(ErrorKind::Damaged, error.message))
 }
 
-/// How often a statement that makes something is tried: on PostgreSQL, two processes that make the same table at the
-/// same moment do not both succeed, `IF NOT EXISTS` or not.
-const MAKE_ATTEMPTS_MAX: u32 = 5;
-
-async fn apply(pool: &AnyPool, ddl: &[&str]) -> Result<()> {
-    for statement in ddl {
-        let mut attempt = 1;
-        while let Err(error) = pool.execute(*statement).await {
-            if attempt == MAKE_ATTEMPTS_MAX {
-                return Err(error.into());
-            }
-            tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt))).await;
-            attempt += 1;
-        }
+async fn apply(pool: &AnyPool, tables: impl Iterator<Item = &'static Table>) -> Result<()> {
+    for statement in tables.flat_map(|table| table.ddl) {
+        pool.execute(*statement).await?;
     }
     Ok(())
 }
 
-async fn pool(place: &Place, tenant: Option<&TenantId>, create: bool) -> Result<AnyPool> {
-    sqlx::any::install_default_drivers();
+fn options() -> AnyPoolOptions {
     // No idle timeout and no life time: sqlx 0.8.6 reaps by a counter that may read below zero while a connection is given
     // back on another thread (`num_idle` in its pool/inner.rs), and then turns for ever, which holds up the end of the process.
-    let options = AnyPoolOptions::new()
+    AnyPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(Duration::from_secs(60))
         .idle_timeout(None)
-        .max_lifetime(None);
-    match place {
-        Place::Sqlite(folder) => {
-            let folder = match tenant {
-                Some(tenant) => folder.join("tenants").join(tenant.as_str()),
-                None => folder.clone(),
-            };
-            if create {
-                std::fs::create_dir_all(&folder).map_err(|error| not_writable(&folder, error))?;
-            }
-            let file = folder.join(SQLITE_FILE);
-            let url = format!("sqlite://{}?mode={}", percent_encode(&file.to_string_lossy()), if create { "rwc" } else { "rw" });
-            // The pool would try again for a minute and then tell of the time only.
-            let (failed, mut failure) = mpsc::unbounded_channel();
-            let opening = options.after_connect(move |connection, _| Box::pin(sqlite_set_up(connection, failed.clone())));
-            tokio::select! {
-                biased;
-                opened = opening.connect(&url) => opened.map_err(|error| not_opened(&file, error)),
-                Some(error) = failure.recv() => Err(not_opened(&file, error)),
-            }
-        }
-        Place::Postgres(url) => {
-            // A tenant name has no quote in it by construction, so it is safe in an identifier.
-            let schema = match tenant {
-                Some(tenant) => format!("\"bonded_{tenant}\""),
-                None => "\"bonded\"".to_owned(),
-            };
-            let set_up = if create {
-                format!("CREATE SCHEMA IF NOT EXISTS {schema}; SET search_path TO {schema};")
-            } else {
-                format!("SET search_path TO {schema};")
-            };
-            options
-                .after_connect(move |connection, _| {
-                    let set_up = set_up.clone();
-                    Box::pin(async move { connection.execute(set_up.as_str()).await.map(|_| ()) })
-                })
-                .connect(url)
-                .await
-                .map_err(|error| Error::new(ErrorKind::Setup, "cannot reach the PostgreSQL control store").with_source(error))
-        }
+        .max_lifetime(None)
+}
+
+async fn sqlite(folder: &Path, create: bool) -> Result<AnyPool> {
+    sqlx::any::install_default_drivers();
+    if create {
+        std::fs::create_dir_all(folder).map_err(|error| not_writable(folder, error))?;
+    }
+    let file = folder.join(SQLITE_FILE);
+    let url = format!("sqlite://{}?mode={}", percent_encode(&file.to_string_lossy()), if create { "rwc" } else { "rw" });
+    // The pool would try again for a minute and then tell of the time only.
+    let (failed, mut failure) = mpsc::unbounded_channel();
+    let opening = options().after_connect(move |connection, _| Box::pin(sqlite_set_up(connection, failed.clone())));
+    tokio::select! {
+        biased;
+        opened = opening.connect(&url) => opened.map_err(|error| not_opened(&file, error)),
+        Some(error) = failure.recv() => Err(not_opened(&file, error)),
     }
 }
 
@@ -316,7 +440,7 @@ async fn sqlite_set_up(connection: &mut AnyConnection, failed: mpsc::UnboundedSe
     Err(told)
 }
 
-fn not_opened(file: &std::path::Path, error: sqlx::Error) -> Error {
+fn not_opened(file: &Path, error: sqlx::Error) -> Error {
     let error = Error::from(error);
     let (kind, mend) = match error.kind() {
         ErrorKind::Damaged => (ErrorKind::Damaged, "restore it from a backup"),
@@ -325,7 +449,7 @@ fn not_opened(file: &std::path::Path, error: sqlx::Error) -> Error {
     Error::new(kind, format!("cannot open the control store {}; {mend}", file.display())).with_source(error)
 }
 
-fn not_writable(folder: &std::path::Path, error: std::io::Error) -> Error {
+fn not_writable(folder: &Path, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Setup, format!("cannot write to {}; choose another folder or mend its permissions", folder.display()))
         .with_source(error)
 }

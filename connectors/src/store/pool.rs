@@ -1,12 +1,10 @@
 //! The connections of a control store, and a place beside them from which each statement is seen.
-//! Promise: a probe is asked before anything is sent and after it took effect, before the answer is believed.
-//! Without one nothing is added: the statement goes straight to the pool.
+//! Promise: a probe is asked before anything is sent and after it took effect, before the answer is believed. On PostgreSQL
+//! every statement runs in a transaction that says for itself whose it is; on SQLite nothing is added.
+//! Never: a PostgreSQL session keeps a setting, a named statement or an open transaction from one use to the next, and no
+//! proof stands in the text of a statement, which other sessions of the same role can read in `pg_stat_activity`.
 
-use std::{
-    fmt, io,
-    ops::{Deref, DerefMut},
-    sync::Arc,
-};
+use std::{fmt, io, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{
@@ -15,9 +13,15 @@ use futures::{
     stream::{self, BoxStream},
 };
 use sqlx::{
-    Any, AnyConnection, AnyPool, Describe, Either, Execute, Executor,
+    Any, AnyPool, Describe, Either, Execute, Executor,
     any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo},
 };
+
+mod connection;
+
+pub(crate) use connection::{Connection, Transaction};
+
+use super::postgres::Claim;
 
 /// Stands beside the control store. An error from it is what the caller is told; a future that never ends is a crash.
 #[async_trait]
@@ -27,30 +31,41 @@ pub trait Probe: Send + Sync + fmt::Debug {
     async fn after(&self, statement: &str) -> io::Result<()>;
 }
 
-/// Used as sqlx's own pool is.
+/// Used as sqlx's own pool is. A lone statement on PostgreSQL is a transaction of its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
     inner: AnyPool,
+    /// Whose rows on PostgreSQL, and the proof of it; none on SQLite, where a file has one owner.
+    claim: Option<Arc<Claim>>,
     probe: Option<Arc<dyn Probe>>,
 }
 
-/// Rolled back when it is dropped.
-pub(crate) struct Transaction {
-    inner: sqlx::Transaction<'static, Any>,
-    probe: Option<Arc<dyn Probe>>,
-}
+/// How often a transaction is begun again because the connection had died in the pool; as many as may lie there, and one.
+const BEGIN_ATTEMPTS_MAX: u32 = super::CONNECTIONS_MAX + 1;
+/// One moment of the store for all that is read.
+const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 impl Pool {
-    pub(super) fn new(inner: AnyPool, probe: Option<Arc<dyn Probe>>) -> Self {
-        Self { inner, probe }
+    pub(super) fn new(inner: AnyPool, claim: Option<Claim>, probe: Option<Arc<dyn Probe>>) -> Self {
+        Self { inner, claim: claim.map(Arc::new), probe }
     }
 
     pub(super) fn watch(&mut self, probe: Arc<dyn Probe>) {
         self.probe = Some(probe);
     }
 
-    /// For what makes the tables.
-    pub(crate) fn unwatched(&self) -> &AnyPool {
+    /// The same connections for someone else's rows.
+    pub(super) fn claiming(&self, claim: Claim) -> Self {
+        Self { claim: Some(Arc::new(claim)), ..self.clone() }
+    }
+
+    /// The same, with no probe beside it: for what makes the tables, looks at all of them, or copies them.
+    pub(crate) fn unwatched(&self) -> Self {
+        Self { probe: None, ..self.clone() }
+    }
+
+    /// What lies beneath, outside any claim.
+    pub(super) fn bare(&self) -> &AnyPool {
         &self.inner
     }
 
@@ -58,36 +73,45 @@ impl Pool {
         if let Some(probe) = &self.probe {
             probe.before("BEGIN").await?;
         }
-        Ok(Transaction { inner: self.inner.begin().await?, probe: self.probe.clone() })
+        self.enter(None).await
+    }
+
+    /// All that is read in it is of one moment.
+    pub(super) async fn begin_reading(&self) -> sqlx::Result<Transaction> {
+        self.enter(self.claim.is_some().then_some(BEGIN_READING)).await
+    }
+
+    /// Until BEGIN is answered nothing was done, so a connection that died while it was idle is left for the next one.
+    async fn enter(&self, statement: Option<&'static str>) -> sqlx::Result<Transaction> {
+        let mut attempt = 1;
+        loop {
+            let connection = Connection::new(self.inner.acquire().await?, self.claim.is_some());
+            let begun = Transaction::begin(connection, statement, self.claim.as_deref(), self.probe.clone()).await;
+            match begun {
+                Err(error) if self.claim.is_some() && attempt < BEGIN_ATTEMPTS_MAX && connection::is_lost(&error) => attempt += 1,
+                begun => return begun,
+            }
+        }
+    }
+
+    async fn before(&self, statement: &str) -> io::Result<()> {
+        match &self.probe {
+            Some(probe) => probe.before(statement).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn after(&self, statement: &str) -> io::Result<()> {
+        match &self.probe {
+            Some(probe) => probe.after(statement).await,
+            None => Ok(()),
+        }
     }
 }
 
-impl Transaction {
-    /// An error tells nothing: the commit may have taken effect.
-    pub(crate) async fn commit(self) -> sqlx::Result<()> {
-        let Some(probe) = self.probe else { return self.inner.commit().await };
-        probe.before("COMMIT").await?;
-        self.inner.commit().await?;
-        Ok(probe.after("COMMIT").await?)
-    }
-
-    pub(crate) async fn rollback(self) -> sqlx::Result<()> {
-        self.inner.rollback().await
-    }
-}
-
-impl Deref for Transaction {
-    type Target = AnyConnection;
-
-    fn deref(&self) -> &AnyConnection {
-        &self.inner
-    }
-}
-
-impl DerefMut for Transaction {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.inner
-    }
+/// Whether the transaction of a lone statement may end behind the answer: it changed nothing, so nobody waits for its end.
+fn only_reads(statement: &str) -> bool {
+    statement.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("SELECT"))
 }
 
 impl<'p> Executor<'p> for &'_ Pool {
@@ -98,13 +122,25 @@ impl<'p> Executor<'p> for &'_ Pool {
         'p: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        let Some(probe) = self.probe.clone() else { return self.inner.fetch_many(query) };
-        let inner = self.inner.clone();
+        if self.probe.is_none() && self.claim.is_none() {
+            return self.inner.fetch_many(query);
+        }
+        let pool = self.clone();
         let watched = async move {
             let statement = query.sql();
-            probe.before(statement).await?;
-            let answers: Vec<_> = inner.fetch_many(query).collect().await;
-            probe.after(statement).await?;
+            pool.before(statement).await?;
+            let answers: Vec<_> = match pool.claim.is_some() {
+                false => pool.inner.fetch_many(query).collect().await,
+                true => {
+                    let mut transaction = pool.enter(None).await?;
+                    let answers: Vec<_> = (&mut *transaction).fetch_many(query).collect().await;
+                    if answers.iter().all(|answer: &sqlx::Result<_>| answer.is_ok()) && !only_reads(statement) {
+                        transaction.end().await?;
+                    }
+                    answers
+                }
+            };
+            pool.after(statement).await?;
             Ok::<_, sqlx::Error>(stream::iter(answers))
         };
         stream::once(watched).try_flatten().boxed()
@@ -115,13 +151,25 @@ impl<'p> Executor<'p> for &'_ Pool {
         'p: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        let Some(probe) = self.probe.clone() else { return self.inner.fetch_optional(query) };
-        let inner = self.inner.clone();
+        if self.probe.is_none() && self.claim.is_none() {
+            return self.inner.fetch_optional(query);
+        }
+        let pool = self.clone();
         Box::pin(async move {
             let statement = query.sql();
-            probe.before(statement).await?;
-            let answer = inner.fetch_optional(query).await;
-            probe.after(statement).await?;
+            pool.before(statement).await?;
+            let answer = match pool.claim.is_some() {
+                false => pool.inner.fetch_optional(query).await,
+                true => {
+                    let mut transaction = pool.enter(None).await?;
+                    let answer = (&mut *transaction).fetch_optional(query).await;
+                    if answer.is_ok() && !only_reads(statement) {
+                        transaction.end().await?;
+                    }
+                    answer
+                }
+            };
+            pool.after(statement).await?;
             answer
         })
     }

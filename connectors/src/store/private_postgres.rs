@@ -1,4 +1,5 @@
-//! A private PostgreSQL for tests: its own folder, a Unix socket, stopped when dropped.
+//! A private PostgreSQL for tests: its own folder, a Unix socket, scram passwords, stopped when dropped.
+//! It has an owner that may make roles, a database of the owner's, and no application's role: `init` makes that.
 //! Needs Debian's `postgresql` package; `tests/setup.sh` installs it.
 
 use std::{
@@ -8,11 +9,19 @@ use std::{
 
 use tempfile::TempDir;
 
+/// Above every policy; only the test itself is ever this.
+const ADMIN: (&str, &str) = ("admin", "admin-password");
+const OWNER: (&str, &str) = ("bonded_owner", "owner-password");
+/// With what a URL must escape.
+const APP: (&str, &str) = ("bonded_app", "app@pass/word");
+const DATABASE: &str = "bonded";
+
 pub struct PrivatePostgres {
     folder: TempDir,
     programs: PathBuf,
 }
 
+#[allow(dead_code, reason = "the store's tests, the whole machine's and a bench need a part of it each")]
 impl PrivatePostgres {
     /// `None`, said aloud, where PostgreSQL's server programs are not installed. It does not sync: tests cut no power.
     pub fn start() -> Option<Self> {
@@ -23,7 +32,14 @@ impl PrivatePostgres {
     pub fn start_with(options: &str) -> Option<Self> {
         let cluster = Self::made()?;
         cluster.begin("data", options);
+        cluster.people();
         Some(cluster)
+    }
+
+    fn people(&self) {
+        let (owner, password) = OWNER;
+        self.sql_in("postgres", &format!("CREATE ROLE {owner} LOGIN CREATEROLE PASSWORD '{password}'"));
+        self.sql_in("postgres", &format!("CREATE DATABASE {DATABASE} OWNER {owner}"));
     }
 
     fn made() -> Option<Self> {
@@ -36,8 +52,11 @@ impl PrivatePostgres {
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(cluster.folder.path()));
         }
-        let data = cluster.folder.path().join("data");
-        cluster.run("initdb", &["-A", "trust", "-U", "admin", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8", "-D", &text(&data)]);
+        let (data, password) = (cluster.folder.path().join("data"), cluster.folder.path().join("password"));
+        std::fs::write(&password, ADMIN.1).expect("written");
+        let (data, password) = (text(&data), format!("--pwfile={}", text(&password)));
+        let options = ["-A", "scram-sha-256", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"];
+        cluster.run("initdb", &[&options[..], &["-U", ADMIN.0, &password, "-D", &data]].concat());
         Some(cluster)
     }
 
@@ -48,8 +67,43 @@ impl PrivatePostgres {
         self.run("pg_ctl", &["-D", &data, "-w", "-t", "60", "-l", &log, "-o", &socket, "start"]);
     }
 
+    /// The application's.
     pub fn url(&self) -> String {
-        format!("postgres://admin@localhost/postgres?host={}", self.folder.path().display())
+        self.url_of(APP)
+    }
+
+    pub fn owner_url(&self) -> String {
+        self.url_of(OWNER)
+    }
+
+    pub fn admin_url(&self) -> String {
+        self.url_of(ADMIN)
+    }
+
+    fn url_of(&self, (role, password): (&str, &str)) -> String {
+        let password = password.replace('@', "%40").replace('/', "%2F");
+        format!("postgres://{role}:{password}@localhost/{DATABASE}?host={}", self.folder.path().display())
+    }
+
+    /// Another database of the owner's in the same cluster, and the two URLs with its name.
+    pub fn another(&self, name: &str) -> (String, String) {
+        self.sql_in("postgres", &format!("CREATE DATABASE {name} OWNER {}", OWNER.0));
+        let named = |url: String| url.replace(&format!("/{DATABASE}?"), &format!("/{name}?"));
+        (named(self.url()), named(self.owner_url()))
+    }
+
+    /// One statement of the admin's, its answer as plain text.
+    pub fn sql(&self, statement: &str) -> String {
+        self.sql_in(DATABASE, statement)
+    }
+
+    fn sql_in(&self, database: &str, statement: &str) -> String {
+        let socket = text(self.folder.path());
+        let mut command = self.command("psql");
+        command.args(["-h", &socket, "-U", ADMIN.0, "-d", database, "-Atqc", statement]);
+        let output = command.output().expect("psql runs");
+        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {
@@ -67,7 +121,7 @@ impl PrivatePostgres {
             }
             false => Command::new(program),
         };
-        command.current_dir("/");
+        command.current_dir("/").env("PGPASSWORD", ADMIN.1);
         command
     }
 }
@@ -82,13 +136,14 @@ impl PrivatePostgres {
         cluster.make_folder(&archive);
         let copy = format!("test ! -f {0}/%f && cp %p {0}/%f", archive.display());
         cluster.begin("data", &format!("-c wal_level=replica -c archive_mode=on -c archive_command='{copy}'"));
+        cluster.people();
         Some(cluster)
     }
 
     /// `pg_basebackup` into the folder `base`, with no WAL: that comes from the archive.
     pub fn base_backup(&self) {
         let (socket, base) = (text(self.folder.path()), text(&self.folder.path().join("base")));
-        self.run("pg_basebackup", &["-h", &socket, "-U", "admin", "-D", &base, "-X", "none", "-c", "fast", "--no-sync"]);
+        self.run("pg_basebackup", &["-h", &socket, "-U", ADMIN.0, "-D", &base, "-X", "none", "-c", "fast", "--no-sync"]);
     }
 
     /// The base backup, brought forward from the archive to this moment, as a server of its own.
@@ -120,16 +175,6 @@ impl PrivatePostgres {
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
         panic!("the recovery to {moment} does not end");
-    }
-
-    /// One statement, its answer as plain text.
-    pub fn sql(&self, statement: &str) -> String {
-        let socket = text(self.folder.path());
-        let mut command = self.command("psql");
-        let output =
-            command.args(["-h", &socket, "-U", "admin", "-d", "postgres", "-Atqc", statement]).output().expect("psql runs");
-        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
     fn make_folder(&self, folder: &Path) {

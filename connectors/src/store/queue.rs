@@ -10,7 +10,10 @@ use bonded_schemas::{DeliveryId, TenantId};
 use chrono::{DateTime, Duration, Utc};
 use sqlx::{Row, any::AnyRow};
 
-use super::{ControlStore, Place, Pool, apply};
+use super::{
+    ControlStore, Place, Pool,
+    tables::{May, Table},
+};
 use crate::error::{Error, ErrorKind, Result};
 
 mod backoff;
@@ -21,24 +24,36 @@ mod tests;
 pub use backoff::Backoff;
 pub use item::{Item, ItemState, Lease, Limits, Work};
 
-/// The table whose one row is made with it.
+/// The table whose one row is there before anything is in the queue.
 pub(super) const GATE: &str = "queue_gate";
 
-pub(super) const DDL: &[&str] = &[
-    "CREATE TABLE IF NOT EXISTS queue (
+pub(super) const TABLES: &[Table] = &[
+    Table::new(
+        "queue",
+        May::Remove,
+        &[
+            "CREATE TABLE IF NOT EXISTS queue (
         tenant TEXT NOT NULL, keyed_digest TEXT NOT NULL, delivery_id TEXT NOT NULL, size_bytes BIGINT NOT NULL,
         state TEXT NOT NULL, due_ms BIGINT NOT NULL, enqueued_ms BIGINT NOT NULL, attempts BIGINT NOT NULL,
         strikes BIGINT NOT NULL, token BIGINT NOT NULL, leased_ms BIGINT, worker TEXT, last_failure TEXT,
         PRIMARY KEY (tenant, keyed_digest))",
-    "CREATE INDEX IF NOT EXISTS queue_due ON queue (due_ms)",
-    "CREATE INDEX IF NOT EXISTS queue_of_tenant ON queue (tenant, due_ms, delivery_id)",
-    "CREATE INDEX IF NOT EXISTS queue_running ON queue (tenant) WHERE state = 'running'",
+            "CREATE INDEX IF NOT EXISTS queue_due ON queue (due_ms)",
+            "CREATE INDEX IF NOT EXISTS queue_of_tenant ON queue (tenant, due_ms, delivery_id)",
+            "CREATE INDEX IF NOT EXISTS queue_running ON queue (tenant) WHERE state = 'running'",
+        ],
+    ),
     // When each tenant was served last, as the token of that lease.
-    "CREATE TABLE IF NOT EXISTS queue_turns (tenant TEXT PRIMARY KEY, token BIGINT NOT NULL)",
+    Table::new(
+        "queue_turns",
+        May::Change,
+        &["CREATE TABLE IF NOT EXISTS queue_turns (tenant TEXT PRIMARY KEY, token BIGINT NOT NULL)"],
+    ),
     // One row: the last token given out. Whoever leases holds it until the lease is committed.
-    "CREATE TABLE IF NOT EXISTS queue_gate (id BIGINT PRIMARY KEY, token BIGINT NOT NULL)",
-    "INSERT INTO queue_gate VALUES (1, 0) ON CONFLICT (id) DO NOTHING",
+    Table::new(GATE, May::Remove, &["CREATE TABLE IF NOT EXISTS queue_gate (id BIGINT PRIMARY KEY, token BIGINT NOT NULL)"]),
 ];
+
+/// The gate's one row.
+const SEED: &str = "INSERT INTO queue_gate VALUES (1, 0) ON CONFLICT (id) DO NOTHING";
 
 /// `due_ms` of what waits for a person.
 const NEVER_MS: i64 = i64::MAX;
@@ -81,12 +96,11 @@ pub struct Queue {
 }
 
 impl ControlStore {
-    /// Makes the queue's tables where a lake of an older version has none.
     pub async fn queue(&self) -> Result<Queue> {
-        apply(self.pool.unwatched(), DDL).await?;
+        sqlx::query(SEED).execute(&self.pool.unwatched()).await?;
         let lock = match *self.place {
             Place::Sqlite(_) => "",
-            Place::Postgres(_) => " FOR UPDATE OF q SKIP LOCKED",
+            Place::Postgres { .. } => " FOR UPDATE OF q SKIP LOCKED",
         };
         Ok(Queue { pool: self.pool.clone(), lock })
     }

@@ -4,7 +4,10 @@
 use bonded_schemas::TenantId;
 use sqlx::{Row, any::AnyRow};
 
-use super::ControlStore;
+use super::{
+    ControlStore,
+    tables::{May, Table},
+};
 use crate::error::Result;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +26,13 @@ pub struct ShredRow {
     pub proof: Option<String>,
 }
 
-pub(super) const DDL: &[&str] = &["CREATE TABLE IF NOT EXISTS shreds (
+pub(super) const TABLES: &[Table] = &[Table::new(
+    "shreds",
+    May::Change,
+    &["CREATE TABLE IF NOT EXISTS shreds (
         order_id TEXT PRIMARY KEY, tenant TEXT NOT NULL, state TEXT NOT NULL, order_text TEXT NOT NULL, approvals TEXT NOT NULL,
-        destroy_at TEXT, proof TEXT)"];
+        destroy_at TEXT, proof TEXT)"],
+)];
 
 impl ControlStore {
     pub async fn put_shred(&self, row: &ShredRow) -> Result<()> {

@@ -11,14 +11,32 @@ use super::{
     ledger::LedgerRow,
     private_postgres::PrivatePostgres,
 };
-use crate::ErrorKind;
+use crate::{ErrorKind, seal::ProofKey};
 
 #[expect(clippy::disallowed_methods, reason = "a test establishes its own scopes")]
-fn scope(tenant: &str) -> TenantScope {
+pub(super) fn scope(tenant: &str) -> TenantScope {
     TenantScope::establish(tenant.parse().expect("a tenant name"), "test")
 }
 
-fn record(tenant: &str) -> TenantRecord {
+/// A store that knows the proofs of all tests.
+pub(crate) async fn made(place: Place) -> ControlStore {
+    ControlStore::create(place).await.expect("made").prove(&ProofKey::of_tests()).await.expect("proven")
+}
+
+/// The same, opened again and without the owner.
+pub(crate) async fn opened(place: &Place) -> ControlStore {
+    let place = match place.clone() {
+        Place::Postgres { url, .. } => Place::Postgres { url, owner: None },
+        other => other,
+    };
+    ControlStore::open(place).await.expect("opened").prove(&ProofKey::of_tests()).await.expect("proven")
+}
+
+pub(crate) fn on(cluster: &PrivatePostgres) -> Place {
+    Place::Postgres { url: cluster.url(), owner: Some(cluster.owner_url()) }
+}
+
+pub(super) fn record(tenant: &str) -> TenantRecord {
     TenantRecord {
         tenant: tenant.parse().expect("a tenant name"),
         key_id: format!("key-of-{tenant}"),
@@ -27,7 +45,7 @@ fn record(tenant: &str) -> TenantRecord {
     }
 }
 
-fn landed(digest: &str) -> LedgerRow {
+pub(super) fn landed(digest: &str) -> LedgerRow {
     let at = DateTime::from_timestamp(1_770_000_000, 123_456_000).expect("an instant");
     LedgerRow {
         delivery_id: DeliveryId(Uuid::now_v7()),
@@ -46,25 +64,28 @@ fn landed(digest: &str) -> LedgerRow {
 #[tokio::test]
 async fn sqlite_conforms() {
     let folder = TempDir::new().expect("a temporary folder");
-    conforms(Place::Sqlite(folder.path().join("lake with a space"))).await;
+    conforms(Place::Sqlite(folder.path().join("lake with a space")), None).await;
 }
 
 #[tokio::test]
 async fn postgresql_conforms() {
     if let Some(cluster) = PrivatePostgres::start() {
-        conforms(Place::Postgres(cluster.url())).await;
+        conforms(on(&cluster), Some(&cluster)).await;
     }
 }
 
-async fn conforms(place: Place) {
-    let store = ControlStore::create(place.clone()).await.expect("made");
+async fn conforms(place: Place, cluster: Option<&PrivatePostgres>) {
+    let store = made(place.clone()).await;
     assert!(store.add_tenant(&record("acme")).await.expect("added"));
     assert!(!store.add_tenant(&TenantRecord { key_id: "stolen".into(), ..record("acme") }).await.expect("answered"));
     assert!(store.add_tenant(&record("zenith")).await.expect("added"));
     assert_eq!(store.tenants().await.expect("listed"), [record("acme"), record("zenith")]);
     assert_eq!(store.tenant(scope("nobody").tenant()).await.expect("answered"), None);
 
-    let store = ControlStore::open(place).await.expect("opened again");
+    // Made again, nothing is changed.
+    drop(made(place.clone()).await);
+    let maker = store;
+    let store = opened(&place).await;
     let acme = store.open_tenant(&scope("acme")).await.expect("a half of its own");
     let first = landed("d1");
     assert_eq!(acme.record_landed(&first).await.expect("recorded"), first);
@@ -135,13 +156,22 @@ async fn conforms(place: Place) {
         assert_eq!(acme.append_audit(first.received_at, &format!("event {n}")).await.expect("appended"), n);
     }
     assert_eq!(acme.audit().await.expect("whole").len(), 3);
-    sqlx::query("UPDATE audit SET sealed = 'forged' WHERE seq = 2").execute(&acme.pool).await.expect("forged");
+    let forge = "UPDATE audit SET sealed = 'forged' WHERE seq = 2";
+    match cluster {
+        None => _ = sqlx::query(forge).execute(&acme.pool).await.expect("forged"),
+        // The application itself cannot.
+        Some(cluster) => {
+            let refused = sqlx::query(forge).execute(&acme.pool).await.expect_err("append only").to_string();
+            assert!(refused.contains("permission denied for table audit"), "{refused}");
+            cluster.sql(&forge.replace("audit", "bonded_acme.audit"));
+        }
+    }
     assert_eq!(acme.audit().await.expect_err("broken").kind(), ErrorKind::Damaged);
 
     // Every row goes out and into another store, which takes nothing over what it holds.
     let mut lines = Vec::new();
     let rows = acme.save(&mut lines).await.expect("saved");
-    let other = store.open_tenant(&scope("zenith-copy")).await.expect("a half of its own");
+    let other = maker.make_tenant(&scope("zenith-copy")).await.expect("a half of its own");
     assert_eq!(other.load(&mut lines.as_slice()).await.expect("loaded"), rows);
     let mut again = Vec::new();
     other.save(&mut again).await.expect("saved");
@@ -154,9 +184,12 @@ async fn conforms(place: Place) {
     assert_eq!(other.load(&mut lines.as_slice()).await.expect_err("not over it").kind(), ErrorKind::Refused);
     assert_eq!(other.findings().await.expect("listed"), kept);
     assert!(acme.integrity().await.expect("asked").is_empty());
-    let stray = "CREATE TABLE stray (a TEXT)";
-    sqlx::query(stray).execute(&other.pool).await.expect("made");
-    assert_eq!(other.integrity().await.expect("asked").is_empty(), matches!(store.place(), Place::Postgres(_)));
+    match cluster {
+        None => _ = sqlx::query("CREATE TABLE stray (a TEXT)").execute(&other.pool).await.expect("made"),
+        Some(cluster) => _ = cluster.sql("CREATE TABLE \"bonded_zenith-copy\".stray (a TEXT)"),
+    }
+    assert_eq!(other.integrity().await.expect("asked").len(), 1);
+    assert!(acme.integrity().await.expect("asked").is_empty());
 
     // The other tenant's half holds nothing of it.
     let zenith = store.open_tenant(&scope("zenith")).await.expect("a half of its own");
@@ -193,5 +226,8 @@ async fn a_lake_that_was_never_made_is_told_with_the_mend() {
 
 #[test]
 fn a_password_in_the_place_is_not_printed() {
-    assert_eq!(format!("{:?}", Place::Postgres("postgres://user:hunter2@localhost/db".into())), "Postgres(..)");
+    assert_eq!(
+        format!("{:?}", Place::Postgres { url: "postgres://user:hunter2@localhost/db".into(), owner: None }),
+        "Postgres(..)"
+    );
 }

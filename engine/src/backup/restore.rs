@@ -13,7 +13,7 @@ use bonded_connectors::{
         copy::{ROOT_FILE, Stored, carry, measure},
         lake_folder, open_store,
     },
-    store::{ControlStore, Place},
+    store::{ControlStore, Place, identity::LakeRecord},
 };
 use bonded_schemas::{TenantId, TenantScope};
 use serde::Serialize;
@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::{CONTROL, FORMAT, LAKE, MANIFEST, Manifest, OBJECTS, SHARED};
 use crate::{
     error::{Error, ErrorKind, Result},
-    lakehouse::{place, root_source},
+    lakehouse::{generated, place, root_source, unwrapped},
     settings::{Settings, secret},
 };
 
@@ -95,8 +95,8 @@ pub async fn restore(
             return Err(Error::new(ErrorKind::Refused, message));
         }
         compare(asked, &manifest, &settings.lake).await?;
-        let keys = keys(settings, clock, asked, &destroyed)?;
-        let rows = rows(asked, &manifest, place(settings)?, scope).await?;
+        let keys = keys(settings, clock.clone(), asked, &destroyed)?;
+        let rows = rows(settings, clock, asked, &manifest, place(settings)?, scope).await?;
         return Ok(told(settings, &manifest, rows, &keys));
     }
     let beside = sibling(&folder)?;
@@ -108,10 +108,10 @@ pub async fn restore(
     std::fs::create_dir_all(&beside).map_err(cannot)?;
     copy(asked, &manifest, &beside).await?;
     std::fs::write(beside.join(ROOT_FILE), format!("{}\n", manifest.root)).map_err(cannot)?;
-    let keys = keys(settings, clock, asked, &destroyed)?;
+    let keys = keys(settings, clock.clone(), asked, &destroyed)?;
     let rows = match place(settings)? {
-        Place::Sqlite(_) => rows(asked, &manifest, Place::Sqlite(beside.clone()), scope).await?,
-        other => rows(asked, &manifest, other, scope).await?,
+        Place::Sqlite(_) => rows(settings, clock, asked, &manifest, Place::Sqlite(beside.clone()), scope).await?,
+        other => rows(settings, clock, asked, &manifest, other, scope).await?,
     };
     if folder.exists() {
         std::fs::remove_dir(&folder).map_err(cannot)?;
@@ -210,6 +210,8 @@ pub(crate) fn passphrase(settings: &Settings) -> Result<RootSource> {
 }
 
 async fn rows(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
     asked: &Asked,
     manifest: &Manifest,
     place: Place,
@@ -220,7 +222,21 @@ async fn rows(
         let file = std::fs::File::open(&path);
         Ok(BufReader::new(file.map_err(|error| Error::input(format!("cannot read {}", path.display())).with_source(error))?))
     };
-    let control = ControlStore::create(place).await?;
+    let mut control = ControlStore::create(place).await?;
+    let mut founded = None;
+    if control.asks_for_proof() {
+        let keys = Keyring::open(&settings.keys_dir()?, root_source(settings)?, clock.clone())?;
+        let secret = match lake_record(&mut open(SHARED)?)? {
+            Some(record) => unwrapped(&keys, &record).await?,
+            // Backed up before the lake needed a key of its own.
+            None => {
+                let (secret, record) = generated(&keys, clock.as_ref()).await?;
+                founded = Some((record, secret.proofs()));
+                secret
+            }
+        };
+        control = control.prove(&secret.proofs()).await?;
+    }
     let mut rows = 0;
     for tenant in &manifest.tenants {
         let store = control.make_tenant(&scope(tenant.clone())).await?;
@@ -229,6 +245,27 @@ async fn rows(
     }
     // Last: who is not in this list has no lake.
     rows += control.load(&mut open(SHARED)?).await?;
+    if let Some((record, proofs)) = founded {
+        control.put_lake_record(&record, &proofs).await?;
+    }
     control.close().await;
     Ok(rows)
+}
+
+/// The lake's own record among the rows of the shared half.
+fn lake_record(lines: &mut dyn BufRead) -> Result<Option<LakeRecord>> {
+    for line in lines.lines() {
+        let line = line.map_err(|error| Error::input(format!("cannot read {SHARED} of the backup")).with_source(error))?;
+        let line: serde_json::Value = serde_json::from_str(&line)?;
+        if line["table"] == "lake_identity" {
+            let cell = |name: &str| line["row"][name].as_str().unwrap_or_default().to_owned();
+            return Ok(Some(LakeRecord {
+                key_id: cell("key_id"),
+                wrapped_secret: cell("wrapped_secret"),
+                public_key: cell("public_key"),
+                created_at: cell("created_at"),
+            }));
+        }
+    }
+    Ok(None)
 }

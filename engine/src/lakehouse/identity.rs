@@ -3,11 +3,13 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bonded_connectors::{
-    keys::KeyId,
-    seal::{DocumentKey, LakeSecret, SigningKey},
+    clock::Clock,
+    keys::{KeyId, Keys},
+    seal::{DocumentKey, LakeSecret, ProofKey, SigningKey},
     store::identity::LakeRecord,
 };
 use bonded_schemas::{Actor, TenantId};
+use tokio::sync::OnceCell;
 
 use super::{AuditEvent, Lakehouse};
 use crate::error::{Error, ErrorKind, Result};
@@ -18,32 +20,44 @@ pub(crate) struct Identity {
     pub signer: SigningKey,
 }
 
-pub(super) async fn establish(house: &Lakehouse) -> Result<Identity> {
+pub(super) async fn establish(house: &Lakehouse) -> Result<(Identity, ProofKey)> {
     let record = match house.control.lake_record().await? {
         Some(record) => record,
         None => make(house).await?,
     };
+    let secret = unwrapped(house.keys.as_ref(), &record).await?;
+    let (documents, signer) = secret.derive();
+    Ok((Identity { documents, signer }, secret.proofs()))
+}
+
+/// The lake's secret, as its record has it.
+pub(crate) async fn unwrapped(keys: &dyn Keys, record: &LakeRecord) -> Result<LakeSecret> {
     let wrapped = STANDARD
         .decode(&record.wrapped_secret)
         .map_err(|error| Error::new(ErrorKind::Damaged, "the record of the lake's own key").with_source(error))?;
-    let secret = LakeSecret::unwrap(house.keys.as_ref(), &KeyId(record.key_id), &wrapped).await?;
-    let (documents, signer) = secret.derive();
-    if signer.public_key() != record.public_key {
+    let secret = LakeSecret::unwrap(keys, &KeyId(record.key_id.clone()), &wrapped).await?;
+    if secret.derive().1.public_key() != record.public_key {
         return Err(Error::new(ErrorKind::Damaged, "the lake's public key is not that of its secret: restore the control store"));
     }
-    Ok(Identity { documents, signer })
+    Ok(secret)
+}
+
+/// A new secret under a new key of the lake's, and its record.
+pub(crate) async fn generated(keys: &dyn Keys, clock: &dyn Clock) -> Result<(LakeSecret, LakeRecord)> {
+    let key = keys.create_key(&TenantId::lake()).await?;
+    let secret = LakeSecret::generate();
+    let record = LakeRecord {
+        wrapped_secret: STANDARD.encode(secret.wrap(keys, &key).await?),
+        key_id: key.to_string(),
+        public_key: secret.derive().1.public_key(),
+        created_at: clock.now().to_rfc3339(),
+    };
+    Ok((secret, record))
 }
 
 async fn make(house: &Lakehouse) -> Result<LakeRecord> {
-    let key = house.keys.create_key(&TenantId::lake()).await?;
-    let secret = LakeSecret::generate();
-    let record = LakeRecord {
-        wrapped_secret: STANDARD.encode(secret.wrap(house.keys.as_ref(), &key).await?),
-        key_id: key.to_string(),
-        public_key: secret.derive().1.public_key(),
-        created_at: house.clock.now().to_rfc3339(),
-    };
-    if house.control.put_lake_record(&record).await? {
+    let (secret, record) = generated(house.keys.as_ref(), house.clock.as_ref()).await?;
+    if house.control.put_lake_record(&record, &secret.proofs()).await? {
         return Ok(record);
     }
     // Another process was first; the key made here has wrapped nothing that is kept.
@@ -52,6 +66,14 @@ async fn make(house: &Lakehouse) -> Result<LakeRecord> {
 }
 
 impl Lakehouse {
+    /// PostgreSQL gives out nothing before it is shown a proof, and the proof comes of the lake's secret: so that comes first.
+    pub(super) async fn prove(&mut self) -> Result<()> {
+        let (identity, proofs) = establish(self).await?;
+        self.control = self.control.clone().prove(&proofs).await?;
+        self.identity = OnceCell::new_with(Some(identity));
+        Ok(())
+    }
+
     /// Appends to the lake's own trail: what concerns no tenant, or one whose key seals nothing any more.
     pub async fn audit(&self, actor: impl Into<Actor>, action: &str, object: &str, result: &str) -> Result<()> {
         let [action, object, result] = [action, object, result].map(str::to_owned);

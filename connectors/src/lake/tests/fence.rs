@@ -14,7 +14,7 @@ macro_rules! on_both {
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
         async fn $postgresql() {
             if let Some(cluster) = PrivatePostgres::start() {
-                $case(World::on(Some(cluster.url())).await).await;
+                $case(World::on(Some(on(&cluster))).await).await;
             }
         }
     };

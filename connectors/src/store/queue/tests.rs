@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
-use crate::store::private_postgres::PrivatePostgres;
+use crate::store::{private_postgres::PrivatePostgres, tests::made};
 
 const UNLIMITED: Limits = Limits {
     lease: Duration::seconds(60),
@@ -51,13 +51,15 @@ impl Place {
         Self { store: crate::store::Place::Sqlite(folder.path().into()), _folder: folder }
     }
 
+    /// A database of its own.
     fn postgres(cluster: &PrivatePostgres) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        Self { store: crate::store::Place::Postgres(cluster.url()), _folder: folder }
+        let (url, owner) = cluster.another(&format!("d{}", Uuid::now_v7().simple()));
+        Self { store: crate::store::Place::Postgres { url, owner: Some(owner) }, _folder: folder }
     }
 
     async fn queue(&self) -> Queue {
-        ControlStore::create(self.store.clone()).await.expect("made").queue().await.expect("a queue")
+        made(self.store.clone()).await.queue().await.expect("a queue")
     }
 }
 
@@ -79,7 +81,6 @@ async fn conforms(place: &dyn Fn() -> Place) {
     for part in [0, 1, 2, 3, 4] {
         let place = place();
         let queue = place.queue().await;
-        empty(&queue).await;
         match part {
             0 => a_lost_lease_is_lost_for_good(&queue).await,
             1 => failures_strike_and_poison(&queue).await,
@@ -87,12 +88,6 @@ async fn conforms(place: &dyn Fn() -> Place) {
             3 => limits_hold(&queue).await,
             _ => many_workers_share_without_overlap(&place).await,
         }
-    }
-}
-
-async fn empty(queue: &Queue) {
-    for table in ["queue", "queue_turns"] {
-        sqlx::query(&format!("DELETE FROM {table}")).execute(&queue.pool).await.expect("emptied");
     }
 }
 
