@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{
     cipher::{self, KEY_BYTES, Key},
-    secret::{DocumentKey, expand},
+    secret::{DocumentKey, NameKey, expand},
     signing::SigningKey,
 };
 use crate::{
@@ -23,6 +23,7 @@ const SALT: &[u8] = b"bonded-lake-secret-v1";
 const DOCUMENT_INFO: &[u8] = b"bonded-lake-document-key-v1";
 const SIGNING_INFO: &[u8] = b"bonded-lake-signing-key-v1";
 const PROOF_INFO: &[u8] = b"bonded-lake-proof-key-v1";
+const PEOPLE_INFO: &[u8] = b"bonded-lake-people-key-v1";
 
 pub struct LakeSecret(Key);
 
@@ -49,6 +50,12 @@ impl LakeSecret {
     pub fn derive(&self) -> (DocumentKey, SigningKey) {
         let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(self.0.as_ref());
         (DocumentKey::new(expand(&extracted, DOCUMENT_INFO)), SigningKey::from_seed(&expand(&extracted, SIGNING_INFO)))
+    }
+
+    /// Makes the names under which people are found, and what stands for their codes.
+    pub fn people(&self) -> NameKey {
+        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(self.0.as_ref());
+        NameKey::new(expand(&extracted, PEOPLE_INFO))
     }
 
     /// What PostgreSQL is shown before it gives out rows.

@@ -93,6 +93,10 @@ pub(super) fn expand(extracted: &hkdf::Prk, info: &[u8]) -> Key {
 pub struct NameKey(Key);
 
 impl NameKey {
+    pub(super) fn new(key: Key) -> Self {
+        Self(key)
+    }
+
     /// Lower-case hex of HMAC-SHA-256 over `fields(what, bytes)`. `what` keeps digests of different things apart.
     pub fn keyed_digest(&self, what: &str, bytes: &[u8]) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.as_ref());

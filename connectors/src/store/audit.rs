@@ -56,6 +56,11 @@ impl ControlStore {
         append(&self.pool, at, sealed).await
     }
 
+    /// As [`TenantStore::append_audit_in`].
+    pub(super) async fn append_audit_in(transaction: &mut Transaction, at: DateTime<Utc>, sealed: &str) -> Result<()> {
+        TenantStore::append_audit_in(transaction, at, sealed).await
+    }
+
     pub async fn audit(&self) -> Result<Vec<AuditRow>> {
         read(&self.pool).await
     }

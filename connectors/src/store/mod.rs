@@ -35,6 +35,7 @@ pub mod identity;
 pub mod ledger;
 pub mod litter;
 pub mod marks;
+pub mod people;
 mod pool;
 mod postgres;
 #[cfg(test)]
