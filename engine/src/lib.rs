@@ -11,6 +11,7 @@ pub mod claims;
 pub mod console;
 pub mod decided;
 pub mod demo;
+pub mod desk;
 pub mod error;
 pub mod findings;
 pub mod ingest;

@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+mod desk;
 mod serve;
 
+pub(crate) use desk::millis;
+pub use desk::{DeskSettings, MailSettings};
 pub use serve::ServeSettings;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +29,8 @@ pub struct Settings {
     pub backup: BackupSettings,
     pub maintain: MaintainSettings,
     pub display: DisplaySettings,
+    pub desk: DeskSettings,
+    pub mail: MailSettings,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -128,6 +133,8 @@ impl Default for Settings {
             backup: BackupSettings::default(),
             maintain: MaintainSettings::default(),
             display: DisplaySettings::default(),
+            desk: DeskSettings::default(),
+            mail: MailSettings::default(),
         }
     }
 }
@@ -194,6 +201,8 @@ impl Settings {
         settings.query.time_max()?;
         settings.serve.check()?;
         settings.maintain.check()?;
+        settings.desk.check()?;
+        settings.mail.check()?;
         if settings.ingest.record_bytes_max < 1024
             || settings.ingest.batch_rows == 0
             || settings.ingest.encoders_max == 0
@@ -216,6 +225,8 @@ impl Settings {
             keys: KeySettings { dir: Some(PathBuf::new()), passphrase: Some(String::new()) },
             store: StoreSettings { postgres: Some(String::new()), postgres_owner: Some(String::new()) },
             serve: ServeSettings { inbox: Some(PathBuf::new()), ..ServeSettings::default() },
+            desk: DeskSettings { url: Some(String::new()), ..DeskSettings::default() },
+            mail: MailSettings { smtp: Some(String::new()), outbox: Some(PathBuf::new()), ..MailSettings::default() },
             backup: BackupSettings { keys_passphrase: Some(String::new()) },
             query: QuerySettings { checks_dir: Some(PathBuf::new()), ..QuerySettings::default() },
             ..Self::default()
@@ -224,13 +235,25 @@ impl Settings {
 
     /// Folder of the keyring: as set, or beside the lake.
     pub fn keys_dir(&self) -> Result<PathBuf> {
-        if let Some(dir) = &self.keys.dir {
-            return Ok(dir.clone());
+        match &self.keys.dir {
+            Some(dir) => Ok(dir.clone()),
+            None => self.beside_the_lake(".keys", "keys.dir"),
         }
+    }
+
+    /// Folder of letters where no mail server is named: as set, or beside the lake.
+    pub fn outbox_dir(&self) -> Result<PathBuf> {
+        match &self.mail.outbox {
+            Some(dir) => Ok(dir.clone()),
+            None => self.beside_the_lake(".outbox", "mail.outbox"),
+        }
+    }
+
+    fn beside_the_lake(&self, ending: &str, setting: &str) -> Result<PathBuf> {
         let folder = bonded_connectors::lake::lake_folder(&self.lake)?;
-        let name = folder.file_name().ok_or_else(|| Error::setup(format!("lake `{}` has no name; set keys.dir", self.lake)))?;
+        let name = folder.file_name().ok_or_else(|| Error::setup(format!("lake `{}` has no name; set {setting}", self.lake)))?;
         let mut sibling = name.to_os_string();
-        sibling.push(".keys");
+        sibling.push(ending);
         Ok(folder.with_file_name(sibling))
     }
 }

@@ -5,11 +5,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bonded_connectors::{
     clock::Clock,
     keys::{KeyId, Keys},
-    seal::{DocumentKey, LakeSecret, ProofKey, SigningKey},
+    seal::{DocumentKey, LakeSecret, NameKey, ProofKey, SigningKey},
     store::identity::LakeRecord,
 };
 use bonded_schemas::{Actor, TenantId};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
 
 use super::{AuditEvent, Lakehouse};
 use crate::error::{Error, ErrorKind, Result};
@@ -18,6 +20,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) struct Identity {
     documents: DocumentKey,
     pub signer: SigningKey,
+    /// Makes the names under which people are found.
+    pub people: NameKey,
 }
 
 pub(super) async fn establish(house: &Lakehouse) -> Result<(Identity, ProofKey)> {
@@ -27,7 +31,7 @@ pub(super) async fn establish(house: &Lakehouse) -> Result<(Identity, ProofKey)>
     };
     let secret = unwrapped(house.keys.as_ref(), &record).await?;
     let (documents, signer) = secret.derive();
-    Ok((Identity { documents, signer }, secret.proofs()))
+    Ok((Identity { documents, signer, people: secret.people() }, secret.proofs()))
 }
 
 /// The lake's secret, as its record has it.
@@ -63,6 +67,22 @@ async fn make(house: &Lakehouse) -> Result<LakeRecord> {
     // Another process was first; the key made here has wrapped nothing that is kept.
     let first = house.control.lake_record().await?;
     first.ok_or_else(|| Error::new(ErrorKind::Internal, "the lake's own record is there and is not"))
+}
+
+impl Identity {
+    /// Seals what is no tenant's: base64, bound to what it is (`what`, `name`).
+    pub fn seal<T: Serialize>(&self, what: &str, name: &str, document: &T) -> Result<String> {
+        let plain = Zeroizing::new(serde_json::to_vec(document)?);
+        Ok(STANDARD.encode(self.documents.seal(&[TenantId::lake().as_str(), what, name], &plain)))
+    }
+
+    pub fn unseal<T: DeserializeOwned>(&self, what: &str, name: &str, sealed: &str) -> Result<T> {
+        let sealed = STANDARD
+            .decode(sealed)
+            .map_err(|error| Error::new(ErrorKind::Damaged, format!("the sealed {what} is not base64")).with_source(error))?;
+        let plain = self.documents.open(&[TenantId::lake().as_str(), what, name], &sealed)?;
+        Ok(serde_json::from_slice(&plain)?)
+    }
 }
 
 impl Lakehouse {
