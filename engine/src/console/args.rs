@@ -6,11 +6,13 @@ use clap::{Parser, Subcommand};
 
 mod asking;
 mod keeping;
+mod people;
 mod serving;
 mod taking;
 
 pub use asking::*;
 pub use keeping::*;
+pub use people::*;
 pub use serving::*;
 pub use taking::*;
 
@@ -186,6 +188,30 @@ pub enum Command {
         after_help = "Examples:\n  bonded restore --from /backups/2026-04-01 --to /srv/customs-new --keys-from /vault/customs-keys\n  bonded restore --from /backups/2026-01-01 --newer /backups/2026-04-01"
     )]
     Restore(Restore),
+    /// A tenant's team: owners, admins, operators, viewers
+    #[command(
+        after_help = "Examples:\n  bonded member invite --tenant acme-imports owner@acme.example --role owner\n  bonded member list --tenant acme-imports\n  bonded member role --tenant acme-imports owner@acme.example admin\n  bonded member suspend --tenant acme-imports viewer@acme.example\n\nThe code of an invite goes by mail.smtp, or as a file into mail.outbox (<lake>.outbox without it)."
+    )]
+    Member {
+        #[command(subcommand)]
+        action: MemberAction,
+    },
+    /// A tenant's API tokens, for its own programs
+    #[command(
+        after_help = "Examples:\n  bonded token create --tenant acme-imports \"nightly export\" --grant read,query --days 90\n  bonded token revoke --tenant acme-imports 6f0c..."
+    )]
+    Token {
+        #[command(subcommand)]
+        action: TokenAction,
+    },
+    /// Machine identities of brokers: they deliver under a power of attorney, and read nothing
+    #[command(
+        after_help = "Example:\n  bonded machine add --tenant acme-imports \"broker's upload\" --poa POA-2026-014 --until 2026-12-31"
+    )]
+    Machine {
+        #[command(subcommand)]
+        action: MachineAction,
+    },
     /// The tenants' keys
     Key {
         #[command(subcommand)]

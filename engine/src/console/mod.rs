@@ -30,6 +30,7 @@ mod icalendar;
 mod ingest;
 mod maintain;
 mod output;
+mod people;
 mod progress;
 mod query;
 mod queue;
@@ -136,6 +137,9 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
             let house = Arc::new(Lakehouse::open(settings, doors()).await?);
             let answer = match command {
                 Command::Tenant { action } => setup::tenant(&house, &action, output).await,
+                Command::Member { action } => people::member(&house, &action, output).await,
+                Command::Token { action } => people::token(&house, &action, output).await,
+                Command::Machine { action } => people::machine(&house, &action, output).await,
                 Command::Key { action } => setup::key(&house, &action, output).await,
                 Command::Ingest(ingest) => ingest::ingest(&house, &ingest, output).await,
                 Command::Serve(serve) => serve::serve(house.clone(), &serve).await,

@@ -17,11 +17,15 @@ pub(super) struct Counted {
     pub subject: String,
     /// This is the so-many-th.
     pub count: i64,
-    /// A wait follows.
-    pub waits: bool,
 }
 
 impl Counted {
+    /// When waits begin, and each time the tries have doubled since: a letter for each would be a flood.
+    pub fn is_worth_a_word(&self, free: u32) -> bool {
+        let free = i64::from(free);
+        self.count % free == 0 && (self.count / free).cast_unsigned().is_power_of_two()
+    }
+
     pub fn forgive(&self) -> Step<'_> {
         Step::Forgive { kind: self.kind, subject: &self.subject }
     }
@@ -36,9 +40,7 @@ impl Desk {
     pub(super) async fn hold(&self, kind: &'static str, subject: &str, waits: &Waits) -> Answer<Counted> {
         let now_ms = self.now_ms();
         match self.people.attempt(kind, subject, now_ms, waits).await? {
-            Attempt::May { counted, next_ms } => {
-                Ok(Counted { kind, subject: subject.to_owned(), count: counted, waits: next_ms > now_ms })
-            }
+            Attempt::May { counted } => Ok(Counted { kind, subject: subject.to_owned(), count: counted }),
             Attempt::Wait { until_ms } => {
                 Err(Denied::Wait { seconds: (until_ms - now_ms).max(1).cast_unsigned().div_ceil(1000) })
             }

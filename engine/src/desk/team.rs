@@ -138,10 +138,11 @@ impl Desk {
         let (user_id, new_account) = match self.person_by_email(&subject).await? {
             Some(known) => {
                 let live = match session_token {
-                    Some(token) => self.live(token).await.map_err(|_| Denied::SignInFirst)?,
-                    None => return Err(Denied::SignInFirst),
+                    Some(token) => self.live(token).await.ok(),
+                    None => None,
                 };
-                if live.row.user_id != known.row.user_id {
+                if live.is_none_or(|live| live.row.user_id != known.row.user_id) {
+                    self.tell(&event(&actor, "invite.accept", tenant_id.as_str(), "refused: not signed in", None)).await?;
                     return Err(Denied::SignInFirst);
                 }
                 self.people.note(&[Step::Seat { user_id: &known.row.user_id, tenant: tenant_id.as_str() }]).await?;

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use bonded_connectors::{clock::Clock, mailer::Outbox};
+use bonded_connectors::{clock::Clock, mailer::Outbox, store::Probe};
 use bonded_schemas::{Role, TenantScope};
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
@@ -40,6 +40,28 @@ impl Clock for Hands {
     }
 }
 
+/// Every statement that went to the control store.
+#[derive(Debug, Default)]
+struct Statements(Mutex<Vec<String>>);
+
+impl Statements {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+#[async_trait::async_trait]
+impl Probe for Statements {
+    async fn before(&self, statement: &str) -> std::io::Result<()> {
+        self.0.lock().unwrap().push(statement.to_owned());
+        Ok(())
+    }
+
+    async fn after(&self, _statement: &str) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 const TEAM: &str = "fictional-lantern";
 const OTHER_TEAM: &str = "fictional-kettle";
 const OWNER: &str = "owner@nordwind.example";
@@ -51,6 +73,7 @@ const PASSWORD: &str = "a fair wind from the north";
 struct Office {
     desk: Arc<Desk>,
     clock: Arc<Hands>,
+    statements: Arc<Statements>,
     folder: TempDir,
 }
 
@@ -77,12 +100,14 @@ impl Office {
             settings.store.postgres = Some(format!("file:{}", folder.path().join("url").display()));
         }
         let clock = Arc::new(Hands(Mutex::new(DateTime::from_timestamp(1_780_000_000, 0).unwrap())));
-        let (house, _) = Lakehouse::init(settings, Doors::new(clock.clone())).await.unwrap();
+        let statements = Arc::new(Statements::default());
+        let doors = Doors { probe: Some(statements.clone()), ..Doors::new(clock.clone()) };
+        let (house, _) = Lakehouse::init(settings, doors).await.unwrap();
         for tenant in [TEAM, OTHER_TEAM] {
             house.add_tenant(&console(tenant)).await.unwrap();
         }
         let outbox = Outbox::open(&folder.path().join("outbox"), "Bonded <bonded@nordwind.example>").unwrap();
-        Self { desk: Arc::new(Desk::new(Arc::new(house), Arc::new(outbox))), clock, folder }
+        Self { desk: Arc::new(Desk::new(Arc::new(house), Arc::new(outbox))), clock, statements, folder }
     }
 
     /// Opens the same lake again, as after a restart.
@@ -106,7 +131,11 @@ impl Office {
                 std::fs::remove_file(&path).unwrap();
                 let (head, body) = text.split_once("\n\n").unwrap();
                 let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
-                (field("To: "), field("Subject: "), body.to_owned())
+                let body = match field("Content-Transfer-Encoding: ").as_str() {
+                    "quoted-printable" => body.replace("=\n", "").replace("=3D", "="),
+                    _ => body.to_owned(),
+                };
+                (field("To: "), field("Subject: "), body)
             })
             .collect()
     }

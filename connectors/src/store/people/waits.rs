@@ -33,8 +33,8 @@ impl Waits {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// It may be made; it is the so-many-th, and the next may be made then.
-    May { counted: i64, next_ms: i64 },
+    /// It may be made; it is the so-many-th.
+    May { counted: i64 },
     /// Not before then.
     Wait { until_ms: i64 },
 }
@@ -78,7 +78,7 @@ impl People {
                 .bind(last_ms),
             };
             if taken.execute(&self.pool).await?.rows_affected() == 1 {
-                return Ok(Attempt::May { counted, next_ms: until_ms });
+                return Ok(Attempt::May { counted });
             }
         }
         Err(Error::new(ErrorKind::Retry, "too many attempts at once; try again in a few seconds"))
