@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gives a Debian machine with Rust what the tests need beyond it: a C compiler, PostgreSQL's server programs, and what
-# refuses syncs (strace) and cuts the power (nbdkit over FUSE).
+# refuses syncs (strace) and cuts the power (nbdkit over FUSE); and, in a Python environment of its own, a mail server.
 # As root it installs what is missing; otherwise it names the packages. Does nothing, quickly, where all is there.
 # It never starts a server: the catalog tests start a private PostgreSQL of their own and stop it.
 set -euo pipefail
@@ -12,6 +12,21 @@ command -v strace >/dev/null || missing+=(strace)
 command -v nbdkit >/dev/null || missing+=(nbdkit)
 command -v nbdfuse >/dev/null || missing+=(libnbd-bin)
 command -v fusermount3 >/dev/null || missing+=(fuse3)
+
+# A mail server that keeps what it is sent, for the tests of letters. Without Python they say so and are left out.
+venv="$HOME/.cache/bonded/venv"
+mail_server() {
+    "$venv/bin/python" -c 'import aiosmtpd' 2>/dev/null && return 0
+    if ! python3 -c 'import ensurepip' 2>/dev/null; then
+        echo "setup: Python 3 with venv is missing (Debian package python3-venv); tests that send mail are left out"
+        return 0
+    fi
+    echo "setup: installing aiosmtpd into $venv"
+    { python3 -m venv "$venv" && "$venv/bin/pip" install -q 'aiosmtpd==1.4.6'; } >/dev/null 2>&1 ||
+        echo "setup: aiosmtpd could not be installed; tests that send mail are left out"
+}
+python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+trap mail_server EXIT
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

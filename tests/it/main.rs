@@ -25,6 +25,7 @@ mod kill;
 mod leaks;
 mod maintain;
 mod masking;
+mod people;
 mod pollock;
 mod postgres;
 mod queries_encrypted;

@@ -31,6 +31,11 @@ fn unknown_keys_wrong_types_and_impossible_values_are_refused_by_name() {
         ("[serve]\nlease = \"long\"", vec![], "serve.lease"),
         ("[serve]\nleases_max = 0", vec![], "leases_max"),
         ("[maintain]\norphan_grace = \"23h\"", vec![], "orphan_grace"),
+        ("[desk]\npassword_cost = 11", vec![], "password_cost"),
+        ("[desk]\nsession_max = \"never\"", vec![], "desk.session_max"),
+        ("[desk]\ncode_tries_max = 0", vec![], "code_tries_max"),
+        ("[mail]\ntime_max = \"0s\"", vec![], "mail.time_max"),
+        ("", vec![("BONDED_DESK_PASSWORD_COST", "4")], "password_cost"),
         ("[maintain]\nsnapshot_age_max = \"soon\"", vec![], "snapshot_age_max"),
         ("[maintain]\nsnapshots_min = 0", vec![], "snapshots_min"),
     ] {
@@ -69,4 +74,13 @@ fn the_files_in_config_load_and_the_default_one_is_the_default() {
             assert_eq!(format!("{settings:?}"), format!("{:?}", Settings::default()));
         }
     }
+}
+
+#[test]
+fn letters_lie_beside_the_lake_until_a_folder_or_a_server_is_named() {
+    let settings = Settings { lake: "/srv/lake".into(), ..Settings::default() };
+    assert_eq!(settings.outbox_dir().expect("a sibling"), PathBuf::from("/srv/lake.outbox"));
+    let settings = load("", &[("BONDED_MAIL_OUTBOX", "/srv/letters"), ("BONDED_MAIL_SMTP", "env:NAME")]).expect("well formed");
+    assert_eq!(settings.outbox_dir().expect("as set"), PathBuf::from("/srv/letters"));
+    assert_eq!(settings.mail.smtp.as_deref(), Some("env:NAME"));
 }
