@@ -88,16 +88,21 @@ impl Office {
         Self::with(None, |_| {}).await
     }
 
-    /// On this PostgreSQL, or on SQLite; with these settings.
-    async fn with(postgres: Option<&str>, change: impl FnOnce(&mut DeskSettings)) -> Self {
+    /// On the PostgreSQL of these two roles, or on SQLite; with these settings.
+    async fn with(postgres: Option<(String, String)>, change: impl FnOnce(&mut DeskSettings)) -> Self {
         let folder = TempDir::new().unwrap();
         let mut settings = Settings { lake: folder.path().join("lake").display().to_string(), ..Settings::default() };
         // bcrypt's least, which the settings file refuses: these tests are about rules, not about rounds.
         settings.desk.password_cost = 4;
         change(&mut settings.desk);
-        if let Some(url) = postgres {
-            std::fs::write(folder.path().join("url"), url).unwrap();
-            settings.store.postgres = Some(format!("file:{}", folder.path().join("url").display()));
+        if let Some((url, owner)) = postgres {
+            let named = |name: &str, url: &str| {
+                let file = folder.path().join(name);
+                std::fs::write(&file, url).unwrap();
+                Some(format!("file:{}", file.display()))
+            };
+            settings.store.postgres = named("url", &url);
+            settings.store.postgres_owner = named("owner", &owner);
         }
         let clock = Arc::new(Hands(Mutex::new(DateTime::from_timestamp(1_780_000_000, 0).unwrap())));
         let statements = Arc::new(Statements::default());

@@ -1,11 +1,14 @@
 //! One suite for people, run on SQLite and on a private PostgreSQL.
 
-use bonded_schemas::TenantScope;
 use chrono::DateTime;
 use tempfile::TempDir;
 
 use super::{accounts::Step, *};
-use crate::store::{Place, TenantRecord, TenantStore, private_postgres::PrivatePostgres};
+use crate::store::{
+    Place, TenantStore,
+    private_postgres::PrivatePostgres,
+    tests::{made, on, record, scope},
+};
 
 const WAITS: Waits = Waits { free: 3, first_ms: 1_000, max_ms: 5_000, forget_ms: 60_000 };
 
@@ -18,12 +21,12 @@ async fn sqlite_conforms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgresql_conforms() {
     if let Some(cluster) = PrivatePostgres::start() {
-        conforms(Place::Postgres(cluster.url())).await;
+        conforms(on(&cluster)).await;
     }
 }
 
 async fn conforms(place: Place) {
-    let store = ControlStore::create(place).await.unwrap();
+    let store = made(place).await;
     a_change_is_whole_or_not_at_all(&store).await;
     tries_at_the_same_moment_count_each(&store).await;
     waits_double_to_their_bound_and_end(&store).await;
@@ -182,16 +185,8 @@ async fn sessions_rotate_once_and_end(store: &ControlStore) {
 }
 
 async fn tenant(store: &ControlStore) -> TenantStore {
-    #[expect(clippy::disallowed_methods, reason = "a test establishes its own scopes")]
-    let scope = TenantScope::establish("acme".parse().unwrap(), "test");
-    let record = TenantRecord {
-        tenant: scope.tenant().clone(),
-        key_id: "key".into(),
-        wrapped_secret: "c2VjcmV0".into(),
-        created_at: "2026-04-01T00:00:00+00:00".into(),
-    };
-    store.add_tenant(&record).await.unwrap();
-    store.open_tenant(&scope).await.unwrap()
+    store.add_tenant(&record("acme")).await.unwrap();
+    store.open_tenant(&scope("acme")).await.unwrap()
 }
 
 fn member(id: &str, role: &str, state: &str) -> MemberRow {

@@ -8,7 +8,7 @@ mod private_postgres;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_desk_keeps_its_promises_on_postgresql() {
     let Some(cluster) = private_postgres::PrivatePostgres::start() else { return };
-    let office = Office::with(Some(&cluster.url()), |_| {}).await;
+    let office = Office::with(Some((cluster.url(), cluster.owner_url())), |_| {}).await;
     teams::a_team_keeps_an_owner(&office).await;
     teams::one_invite_makes_one_member(&office).await;
 
