@@ -157,11 +157,12 @@ impl Desk {
 
     /// The scope's ledger, opened once.
     async fn ledger(&self, scope: &TenantScope) -> Result<TenantStore> {
-        let mut ledgers = self.ledgers.lock().await;
-        if let Some(ledger) = ledgers.get(scope.tenant()) {
+        if let Some(ledger) = self.ledgers.lock().await.get(scope.tenant()) {
             return Ok(ledger.clone());
         }
+        // Not under the lock: a store that is slow to open holds up nobody who works in another.
         let ledger = self.house.ledger(scope).await?;
+        let mut ledgers = self.ledgers.lock().await;
         if ledgers.len() >= LEDGERS_MAX {
             ledgers.clear();
         }

@@ -11,7 +11,7 @@ use super::{
     Answer, Denied, Desk, Origin, Password, Secret, SignedIn,
     limits::Counted,
     person::{Authenticator, Person},
-    post::Letter,
+    post::{Letter, Suspicion},
     sessions::Live,
     trail::{event, replace},
 };
@@ -72,7 +72,16 @@ impl Desk {
         let actor = origin.actor(&live.known.person.email);
         let counted = self.hold("factor", &live.row.user_id, &self.rules.account).await?;
         let Some(person) = self.spent(&live, code).await? else {
-            self.tell(&event(&actor, action, &live.row.session_id, "refused: wrong code", None)).await?;
+            let told = event(&actor, action, &live.row.session_id, "refused: wrong code", None);
+            if counted.is_worth_a_word(self.rules.account.free) {
+                let email_digest = live.known.row.email_digest;
+                let suspicion = Suspicion { email_digest, tries: counted.count, of_codes: true, ip: origin.ip };
+                let letter = self.letter(&Letter::Suspicion(suspicion), None).await?;
+                self.change(&[Step::Post(&letter)], &told).await?;
+                self.posted.notify_one();
+            } else {
+                self.tell(&told).await?;
+            }
             return Err(Denied::Credentials);
         };
         let sealed = self.sealed_person(&live.row.user_id, &person).await?;

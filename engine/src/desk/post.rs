@@ -51,7 +51,22 @@ pub(super) enum Letter {
 pub(super) struct Suspicion {
     pub email_digest: String,
     pub tries: i64,
+    /// Of the second factor: whoever tries has the password.
+    pub of_codes: bool,
     pub ip: Option<IpAddr>,
+}
+
+impl Suspicion {
+    fn to_owner(&self) -> &'static str {
+        if self.of_codes { PASSWORD_IS_KNOWN } else { TO_OWNER }
+    }
+
+    fn words(&self) -> String {
+        match self.of_codes {
+            true => format!("{} wrong codes after the right password", self.tries),
+            false => format!("{} wrong sign-ins", self.tries),
+        }
+    }
 }
 
 impl Letter {
@@ -118,11 +133,23 @@ impl Desk {
             for row in due {
                 let retry_ms = RETRY_FIRST_MS << row.tries.clamp(0, TRIES_MAX);
                 if self.people.take_post(&row, now_ms + retry_ms.max(TAKEN_MS)).await? {
-                    sent += u64::from(self.send_one(&row, now_ms).await?);
+                    sent += u64::from(self.send_or_keep(&row, now_ms).await?);
                 }
             }
         }
         Ok(sent)
+    }
+
+    /// One letter that cannot be read or told holds up no other; it is given up after as many tries as any.
+    async fn send_or_keep(&self, row: &PostRow, now_ms: i64) -> Result<bool> {
+        match self.send_one(row, now_ms).await {
+            Err(error) if row.tries + 1 >= TRIES_MAX => self.give_up(row, &error.to_string()).await,
+            Err(error) => {
+                tracing::warn!(target: "desk.post", letter = row.letter_id, tries = row.tries + 1, %error, "a letter waits");
+                Ok(false)
+            }
+            sent => sent,
+        }
     }
 
     async fn send_one(&self, row: &PostRow, now_ms: i64) -> Result<bool> {
@@ -145,13 +172,8 @@ impl Desk {
                 self.people.drop_post(&row.letter_id).await?;
                 Ok(true)
             }
-            Err(error) if error.kind() == DoorKind::Input || row.tries + 1 >= TRIES_MAX => {
-                self.give_up(row, &error.to_string()).await
-            }
-            Err(error) => {
-                tracing::warn!(target: "desk.post", letter = row.letter_id, tries = row.tries + 1, %error, "a letter waits");
-                Ok(false)
-            }
+            Err(error) if error.kind() == DoorKind::Input => self.give_up(row, &error.to_string()).await,
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -166,8 +188,9 @@ impl Desk {
         let Some(known) = self.person_by_email(&suspicion.email_digest).await? else { return Ok(()) };
         let email = known.person.email.as_str();
         let actor = Origin { ip: suspicion.ip, ..Origin::default() }.actor(email);
-        let told = event(&actor, "account.suspicious", &known.row.user_id, &format!("{} wrong sign-ins", suspicion.tries), None);
-        let mut letters = vec![self.letter(&Letter::mail(email, "Wrong sign-ins to your account", TO_OWNER), None).await?];
+        let told = event(&actor, "account.suspicious", &known.row.user_id, &suspicion.words(), None);
+        let mut letters =
+            vec![self.letter(&Letter::mail(email, "Wrong sign-ins to your account", suspicion.to_owner()), None).await?];
         for (tenant, _) in self.memberships(&known.row.user_id).await? {
             match self.tell_team(&tenant, &actor, suspicion, email).await {
                 Ok(more) => letters.extend(more),
@@ -182,15 +205,14 @@ impl Desk {
 
     async fn tell_team(&self, tenant: &TenantId, actor: &Actor, suspicion: &Suspicion, email: &str) -> Result<Vec<PostRow>> {
         let opened = self.house.tenant(&scope(tenant.clone(), actor.clone())).await?;
-        let result = format!("{} wrong sign-ins", suspicion.tries);
-        opened.audit(self.house.clock.as_ref(), "account.suspicious", email, &result).await?;
+        opened.audit(self.house.clock.as_ref(), "account.suspicious", email, &suspicion.words()).await?;
         let mut letters = Vec::new();
         let active = opened.ledger.team().members().await?.into_iter().filter(|member| member.state == "active");
         let looks_after = |role: &str| matches!(role.parse(), Ok(Role::Owner | Role::Admin));
         for member in active.filter(|member| looks_after(&member.role)).take(ADMINS_MAX) {
             let to = super::team::address_of(&opened, &member)?;
             if to != email {
-                let text = format!("Somebody tried the password of {email} {} times, and failed.\n{TO_TEAM}", suspicion.tries);
+                let text = format!("{} to the account {email}.\n{TO_TEAM}", suspicion.words());
                 let subject = format!("Wrong sign-ins to an account of {tenant}");
                 letters.push(self.letter(&Letter::mail(&to, &subject, &text), None).await?);
             }
@@ -202,5 +224,7 @@ impl Desk {
 const TO_OWNER: &str = "Somebody tried the password of your account several times, and failed. Sign-ins from places that you did \
     not use before wait for some minutes now; your open sessions go on.\nIf it was not you, there is nothing to do; consider an \
     authenticator app, if you have none.\n";
+const PASSWORD_IS_KNOWN: &str = "Somebody signed in to your account with the right password and then gave wrong codes several times. \
+    If it was not you, your password is known to somebody else: change it now.\n";
 const TO_TEAM: &str = "Sign-ins to that account from places it did not use before wait for some minutes now. The audit trail has \
     the tries.\n";

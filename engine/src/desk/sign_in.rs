@@ -61,7 +61,9 @@ impl Desk {
         let user = known.as_ref().map_or("", |known| known.row.user_id.as_str());
         let Some(known) = known.as_ref().filter(|_| right) else {
             let letter = match account.is_worth_a_word(self.rules.account.free) {
-                true => Letter::Suspicion(Suspicion { email_digest: subject, tries: account.count, ip: origin.ip }),
+                true => {
+                    Letter::Suspicion(Suspicion { email_digest: subject, tries: account.count, of_codes: false, ip: origin.ip })
+                }
                 false => Letter::Nothing,
             };
             let letter = self.letter(&letter, None).await?;

@@ -108,6 +108,8 @@ impl Desk {
                 let member = tenant.ledger.team().member_of_user(user).await?;
                 member.ok_or_else(|| Denied::Forbidden("only members make tokens".into()))?.member_id
             }
+            // What a person makes is theirs; only the console makes what is nobody's.
+            None if scope.actor().role.is_some() => return Err(Denied::Forbidden("a member's token names its maker".into())),
             None => String::new(),
         };
         let allowed = match authority(scope) {

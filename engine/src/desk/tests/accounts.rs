@@ -179,9 +179,10 @@ async fn nothing_of_a_person_lies_in_the_store_but_sealed() {
     let office = Office::new().await;
     office.joined(TEAM, OWNER, Role::Owner).await;
     let owner = office.at_work(TEAM, OWNER).await;
-    let scope = office.caller(&owner.token).await.unwrap().tenant.unwrap();
+    let caller = office.caller(&owner.token).await.unwrap();
+    let scope = caller.tenant.clone().unwrap();
     let end = office.clock.now() + TimeDelta::days(1);
-    let made = office.desk.create_token(&scope, None, "nightly export", &[Grant::Read], end).await.unwrap();
+    let made = office.desk.create_token(&scope, Some(&caller.user), "nightly export", &[Grant::Read], end).await.unwrap();
     office.desk.request_reset(OWNER, &from("192.0.2.77")).await.unwrap();
     office.desk.invite(&scope, VIEWER, Role::Viewer).await.unwrap();
 

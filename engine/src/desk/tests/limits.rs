@@ -126,3 +126,51 @@ async fn a_crowd_is_told_to_come_again_and_counts_against_nobody() {
     assert_eq!(waiting, bonded_connectors::store::people::Attempt::May { counted: 1 });
     office.signed_in(VIEWER).await;
 }
+
+#[tokio::test]
+async fn wrong_codes_after_the_right_password_wait_too_and_are_told_as_what_they_are() {
+    let office = Office::new().await;
+    office.joined(TEAM, OWNER, Role::Owner).await;
+    office.joined(TEAM, ADMIN, Role::Admin).await;
+    let owner = office.at_work(TEAM, OWNER).await;
+    office.letters().await;
+    let thief = office.signed_in(OWNER).await.session_token;
+    let wrong = async || office.desk.second_factor(thief.reveal(), &Secret::from_text("000000"), &from("192.0.2.1")).await;
+    for _ in 0..5 {
+        assert!(matches!(wrong().await, Err(Denied::Credentials)));
+    }
+    office.clock.forward(TimeDelta::seconds(29));
+    let code = office.code_now(owner.totp.as_ref().unwrap());
+    let right = office.desk.second_factor(thief.reveal(), &code, &from("192.0.2.1")).await;
+    assert!(matches!(right, Err(Denied::Wait { seconds: 1 })), "{right:?}");
+    let letters = office.letters().await;
+    let to_owner = letters.iter().find(|(to, _, _)| to == OWNER).expect("a letter");
+    assert!(to_owner.2.contains("your password is known to somebody else"), "{letters:?}");
+    assert!(
+        letters.iter().any(|(to, _, text)| to == ADMIN && text.contains("5 wrong codes after the right password")),
+        "{letters:?}"
+    );
+    assert!(office.caller(&owner.token).await.unwrap().tenant.is_some(), "the owner's own session goes on");
+}
+
+#[tokio::test]
+async fn a_letter_that_cannot_be_sent_holds_up_no_other_and_is_given_up_in_the_trail() {
+    let office = Office::new().await;
+    let desk = &office.desk;
+    let odd = desk.letter(&post::Letter::mail("no address", "x", "x"), None).await.unwrap();
+    let mut sealed_elsewhere = desk.letter(&post::Letter::mail(VIEWER, "x", "x"), None).await.unwrap();
+    sealed_elsewhere.letter_id = uuid::Uuid::now_v7().to_string();
+    let late = desk.letter(&post::Letter::mail(VIEWER, "late", "x"), Some(desk.now_ms())).await.unwrap();
+    let good = desk.letter(&post::Letter::mail(VIEWER, "good", "x"), None).await.unwrap();
+    let steps = [&odd, &sealed_elsewhere, &late, &good].map(bonded_connectors::store::people::accounts::Step::Post);
+    desk.people.note(&steps).await.unwrap();
+    let subjects: Vec<String> = office.letters().await.into_iter().map(|(_, subject, _)| subject).collect();
+    assert_eq!(subjects, ["good"]);
+    for _ in 0..10 {
+        office.clock.forward(TimeDelta::hours(3));
+        assert!(office.letters().await.is_empty());
+    }
+    assert!(desk.people.due_post(desk.now_ms() + 10_000_000, 10).await.unwrap().is_empty());
+    let given_up = office.lake_trail().await.iter().filter(|line| line.starts_with("letter.send given up")).count();
+    assert_eq!(given_up, 3);
+}

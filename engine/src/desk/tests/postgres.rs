@@ -21,9 +21,10 @@ async fn the_desk_keeps_its_promises_on_postgresql() {
     let answers = futures::future::join_all(tries).await;
     assert_eq!(answers.iter().filter(|answer| matches!(answer, Err(Denied::Credentials))).count(), 5, "{answers:?}");
 
-    let scope = office.caller(&owner.token).await.unwrap().tenant.unwrap();
+    let caller = office.caller(&owner.token).await.unwrap();
+    let scope = caller.tenant.clone().unwrap();
     let end = office.clock.now() + TimeDelta::days(1);
-    let made = office.desk.create_token(&scope, None, "export", &[Grant::Read], end).await.unwrap();
+    let made = office.desk.create_token(&scope, Some(&caller.user), "export", &[Grant::Read], end).await.unwrap();
     assert!(office.desk.authenticate(made.secret.reveal(), &origin).await.unwrap().is_some());
     assert_eq!(office.desk.sessions(owner.token.reveal()).await.unwrap().len(), 1);
     assert!(office.letters().await.iter().any(|(_, subject, _)| subject == "Wrong sign-ins to your account"));

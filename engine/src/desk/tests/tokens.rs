@@ -69,6 +69,8 @@ async fn a_members_token_may_no_more_than_its_maker_and_stops_with_them() {
     let make =
         async |scope: &TenantScope, grant| office.desk.create_token(scope, Some(&caller.user), "mine", &[grant], end).await;
     assert!(matches!(make(&scope, Grant::Deliver).await, Err(Denied::Forbidden(_))), "a viewer delivers nothing");
+    let nobodys = office.desk.create_token(&scope, None, "nobody's", &[Grant::Read], end).await;
+    assert!(matches!(nobodys, Err(Denied::Forbidden(_))), "a person makes none that outlives them: {nobodys:?}");
     let made = make(&scope, Grant::Read).await.unwrap();
     assert!(calls(&office, made.secret.reveal()).await.is_some());
 
