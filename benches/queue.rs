@@ -30,6 +30,8 @@ use uuid::Uuid;
 mod peer;
 #[path = "../connectors/src/store/private_postgres.rs"]
 mod private_postgres;
+#[path = "queue/statements.rs"]
+mod statements;
 
 use private_postgres::PrivatePostgres;
 
@@ -66,6 +68,9 @@ async fn run() -> Outcome<()> {
     println!("{files} deliveries of {TENANTS} tenants, {workers} workers, best of {rounds}; a lease is one with its completion");
     println!("{:<12} {:<12} {:>10} {:>10} {:>10} {:>8}", "database", "queue", "leases/s", "median ms", "p99 ms", "of peer");
     let cluster = PrivatePostgres::start_with("-c fsync=on");
+    if let Some(cluster) = &cluster {
+        statements::run(cluster, rounds).await?;
+    }
     for database in ["SQLite", "PostgreSQL"] {
         let mut best = [Figures::default(); 2];
         for round in 0..rounds {

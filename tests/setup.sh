@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Gives a Debian machine with Rust what the tests need beyond it: a C compiler, PostgreSQL's server programs, and what
-# refuses syncs (strace) and cuts the power (nbdkit over FUSE); and, in a Python environment of its own, a mail server.
+# Gives a Debian machine with Rust what the tests need beyond it: a C compiler, PostgreSQL's server programs and a pooler
+# before them, and what refuses syncs (strace) and cuts the power (nbdkit over FUSE); and, in a Python environment of its own,
+# a mail server.
 # As root it installs what is missing; otherwise it names the packages. Does nothing, quickly, where all is there.
 # It never starts a server: the catalog tests start a private PostgreSQL of their own and stop it.
 set -euo pipefail
@@ -8,6 +9,7 @@ set -euo pipefail
 missing=()
 command -v cc >/dev/null || missing+=(build-essential)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
+command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
 command -v strace >/dev/null || missing+=(strace)
 command -v nbdkit >/dev/null || missing+=(nbdkit)
 command -v nbdfuse >/dev/null || missing+=(libnbd-bin)
@@ -32,7 +34,7 @@ trap mail_server EXIT
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "setup: these Debian packages are missing: ${missing[*]}"
     echo "setup: as root, run: apt-get update && apt-get install --no-install-recommends ${missing[*]}"
-    echo "setup: without postgresql, strace or nbdkit the tests that need them say so and are left out; without a C compiler nothing builds"
+    echo "setup: without postgresql, pgbouncer, strace or nbdkit the tests that need them say so and are left out; without a C compiler nothing builds"
     exit 0
 fi
 

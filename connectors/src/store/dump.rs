@@ -41,7 +41,7 @@ impl TenantStore {
     /// What the database says of its own pages, and of tables that are not as they are made; empty when all is well.
     pub async fn integrity(&self) -> Result<Vec<String>> {
         match self.is_shared {
-            true => postgres::halves(self.pool.bare(), &self.tenant).await,
+            true => postgres::halves(&self.pool, &self.tenant).await,
             false => integrity(self.pool.bare(), tables::tenant()).await,
         }
     }
@@ -61,7 +61,7 @@ impl ControlStore {
     /// As [`TenantStore::integrity`].
     pub async fn integrity(&self) -> Result<Vec<String>> {
         match &*self.place {
-            Place::Postgres { .. } => postgres::halves(self.pool.bare(), &TenantId::lake()).await,
+            Place::Postgres { .. } => postgres::halves(&self.pool, &TenantId::lake()).await,
             Place::Sqlite(_) => integrity(self.pool.bare(), tables::shared()).await,
         }
     }

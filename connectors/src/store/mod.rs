@@ -232,9 +232,9 @@ impl ControlStore {
             }
             Place::Postgres { url, .. } => {
                 sqlx::any::install_default_drivers();
-                let pool = postgres::connect(options(), url).await?;
+                let pool = Pool::new(postgres::connect(options(), url).await?, Some(Claim::unproven()), None);
                 postgres::guard(&pool).await?;
-                Pool::new(pool, Some(Claim::unproven()), None)
+                pool
             }
         };
         Ok(Self { place: Arc::new(place), pool, probe: None, proofs: None })

@@ -76,8 +76,13 @@ impl PrivatePostgres {
         self.url_of(OWNER)
     }
 
-    pub fn admin_url(&self) -> String {
-        self.url_of(ADMIN)
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The application's role and password.
+    pub fn app(&self) -> (&'static str, &'static str) {
+        APP
     }
 
     fn url_of(&self, (role, password): (&str, &str)) -> String {
@@ -95,6 +100,20 @@ impl PrivatePostgres {
     /// One statement of the admin's, its answer as plain text.
     pub fn sql(&self, statement: &str) -> String {
         self.sql_in(DATABASE, statement)
+    }
+
+    /// What psql answers to whoever has the application's password: the output, or what it failed with.
+    pub fn as_app(&self, script: &str) -> Result<String, String> {
+        let socket = text(self.folder.path());
+        let mut command = self.command("psql");
+        command.args(["-h", &socket, "-U", APP.0, "-d", DATABASE, "-v", "ON_ERROR_STOP=1", "-Atqc", script]);
+        let output = command.env("PGPASSWORD", APP.1).output().expect("psql runs");
+        let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        match output.status.success() {
+            // Notices are part of what is told.
+            true => Ok(format!("{}{told}", String::from_utf8_lossy(&output.stdout)).trim().to_owned()),
+            false => Err(told),
+        }
     }
 
     fn sql_in(&self, database: &str, statement: &str) -> String {

@@ -2,13 +2,18 @@
 //! Promise: asked of the catalog, not of our own list, so that a table that someone adds by hand cannot forget its policy.
 //! Never: a finding is mended here; what is wrong is told with its mend.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bonded_schemas::TenantId;
-use sqlx::{AnyConnection, AnyPool, Row, any::AnyRow};
+use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use super::{SHARED_SCHEMA, schema};
 use crate::{
     error::{Error, ErrorKind, Result},
-    store::tables::{self, May, Table},
+    store::{
+        Connection, Pool,
+        tables::{self, May, Table},
+    },
 };
 
 /// Our schemas, by their names.
@@ -71,82 +76,98 @@ const ASKED: &str = "format('( SELECT may(%L::text) AS may)', CASE n.nspname WHE
     ELSE substr(n.nspname, 8) END)";
 
 /// Refuses a database that does not keep the tenants apart by itself; asked by the application's role at each start.
-pub(in crate::store) async fn guard(pool: &AnyPool) -> Result<()> {
+pub(in crate::store) async fn guard(pool: &Pool) -> Result<()> {
+    // A transaction, because a pooler may hand the second half of a lone statement to another session.
+    let mut transaction = pool.begin_reading().await?;
+    let guarded = guarded(&mut transaction).await;
+    transaction.rollback().await?;
+    guarded
+}
+
+async fn guarded(connection: &mut Connection) -> Result<()> {
     for (sql, finding) in OF_ROLE {
-        let found: Vec<String> = texts(pool, sql).await?;
-        if let Some(first) = found.first() {
+        let found: Vec<String> = texts(connection, sql).await?;
+        if !found.is_empty() {
             let message = format!(
-                "the role of store.postgres {finding} {first}{}; give it a role of its own that owns nothing (LOGIN NOSUPERUSER \
+                "the role of store.postgres {finding} {}; give it a role of its own that owns nothing (LOGIN NOSUPERUSER \
                  NOBYPASSRLS NOCREATEROLE, no memberships), give what it owns to the owner (REASSIGN OWNED), then run `bonded init` \
                  with store.postgres_owner",
-                others(found.len())
+                some(&found)
             );
             return Err(Error::new(ErrorKind::Refused, message));
         }
     }
-    let found = unguarded(pool).await?;
-    if let Some(first) = found.first() {
+    let found = unguarded(connection).await?;
+    if !found.is_empty() {
         let mend =
             "`bonded init` with store.postgres_owner gives our tables their policies; what is not ours belongs in another schema";
-        return Err(Error::new(ErrorKind::Refused, format!("{first}{}; {mend}", others(found.len()))));
+        return Err(Error::new(ErrorKind::Refused, format!("{}; {mend}", some(&found))));
     }
-    let lacks = missing(pool, &TenantId::lake(), tables::shared()).await?;
+    let there = there(connection).await?;
+    let halves: BTreeSet<&str> = there.keys().map(|(schema, _)| schema.as_str()).chain([SHARED_SCHEMA]).collect();
+    let lacks: Vec<String> = halves.into_iter().flat_map(|schema| missing(&there, schema)).collect();
     match lacks.is_empty() {
         true => Ok(()),
         false => Err(Error::new(
             ErrorKind::Setup,
             format!(
-                "no lake in the PostgreSQL control store, or one of an older version (it lacks {}); run `bonded init` with store.postgres_owner",
-                lacks.join(", ")
+                "the PostgreSQL control store has no lake, or one of another version: it lacks {}; run `bonded init` with \
+                 store.postgres_owner",
+                some(&lacks)
             ),
         )),
     }
 }
 
 /// What of a half is not as it is made; empty when all is well.
-pub(in crate::store) async fn halves(pool: &AnyPool, tenant: &TenantId) -> Result<Vec<String>> {
-    let is_shared = *tenant == TenantId::lake();
-    let lacks = match is_shared {
-        true => missing(pool, tenant, tables::shared()).await?,
-        false => missing(pool, tenant, tables::tenant()).await?,
-    };
+pub(in crate::store) async fn halves(pool: &Pool, tenant: &TenantId) -> Result<Vec<String>> {
+    let mut transaction = pool.unwatched().begin_reading().await?;
+    let schema = schema(tenant);
+    let lacks = missing(&there(&mut transaction).await?, &schema);
     let mut found: Vec<String> = lacks.into_iter().map(|table| format!("is not as it is made: lacks {table}")).collect();
-    let prefix = format!("{}.", schema(tenant));
-    found.extend(unguarded(pool).await?.into_iter().filter(|finding| finding.starts_with(&prefix)));
+    let prefix = format!("{schema}.");
+    found.extend(unguarded(&mut transaction).await?.into_iter().filter(|finding| finding.starts_with(&prefix)));
+    transaction.rollback().await?;
     Ok(found)
 }
 
-async fn unguarded(pool: &AnyPool) -> Result<Vec<String>> {
+async fn unguarded(connection: &mut Connection) -> Result<Vec<String>> {
     let sql = filled(OF_TABLES).replace("asked", ASKED);
-    let rows = sqlx::query(&sql).persistent(false).fetch_all(pool).await?;
+    let rows = sqlx::query(&sql).fetch_all(connection).await?;
     let line = |row: &AnyRow| Ok(format!("{} {}", row.try_get::<String, _>(0)?, row.try_get::<String, _>(1)?));
     rows.iter().map(line).collect()
 }
 
-/// Tables of ours that are not there, or that the application may do less or more with than they are made for.
-async fn missing(pool: &AnyPool, tenant: &TenantId, tables: impl Iterator<Item = &'static Table>) -> Result<Vec<String>> {
-    let sql = "SELECT CAST(c.relname AS TEXT), has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT'),
+/// What the application may do to the rows of each table in our schemas.
+async fn there(connection: &mut Connection) -> Result<BTreeMap<(String, String), Option<May>>> {
+    let sql = filled(
+        "SELECT CAST(n.nspname AS TEXT), CAST(c.relname AS TEXT),
+            has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT'),
             has_any_column_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE')
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')";
-    let rows = sqlx::query(sql).bind(schema(tenant)).persistent(false).fetch_all(pool).await?;
-    let mut lacks = Vec::new();
-    for table in tables {
-        let row = rows.iter().find(|row| row.try_get::<String, _>(0).is_ok_and(|name| name == table.name));
-        let as_made = match row {
-            None => false,
-            Some(row) => {
-                let (update, delete): (bool, bool) = (row.try_get(2)?, row.try_get(3)?);
-                row.try_get::<bool, _>(1)? && update == (table.may != May::Append) && delete == (table.may == May::Remove)
-            }
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {ours} AND c.relkind IN ('r', 'p')",
+    );
+    let rows = sqlx::query(&sql).fetch_all(connection).await?;
+    let one = |row: &AnyRow| {
+        let may = match (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?) {
+            (true, false, false) => Some(May::Append),
+            (true, true, false) => Some(May::Change),
+            (true, true, true) => Some(May::Remove),
+            _ => None,
         };
-        if !as_made {
-            lacks.push(match row {
-                None => table.name.to_owned(),
-                Some(_) => format!("{} with its privileges", table.name),
-            });
-        }
-    }
-    Ok(lacks)
+        Ok(((row.try_get(0)?, row.try_get(1)?), may))
+    };
+    rows.iter().map(one).collect()
+}
+
+/// Tables of a half that are not there, or that the application may do less or more to than they are made for.
+fn missing(there: &BTreeMap<(String, String), Option<May>>, schema: &str) -> Vec<String> {
+    let tables: Vec<&Table> = if schema == SHARED_SCHEMA { tables::shared().collect() } else { tables::tenant().collect() };
+    let lacks = |table: &&Table| match there.get(&(schema.to_owned(), table.name.to_owned())) {
+        Some(may) if *may == Some(table.may) => None,
+        Some(_) => Some(format!("{schema}.{} with just the privileges it is made with", table.name)),
+        None => Some(format!("{schema}.{}", table.name)),
+    };
+    tables.iter().filter_map(lacks).collect()
 }
 
 /// The tenants that have a half in this database.
@@ -158,9 +179,9 @@ pub(super) async fn halves_of(connection: &mut AnyConnection) -> Result<Vec<Tena
     Ok(names.iter().filter_map(|name| name[prefix..].parse().ok()).collect())
 }
 
-async fn texts(pool: &AnyPool, sql: &str) -> Result<Vec<String>> {
+async fn texts(connection: &mut Connection, sql: &str) -> Result<Vec<String>> {
     let sql = filled(sql);
-    let rows = sqlx::query(&sql).persistent(false).fetch_all(pool).await?;
+    let rows = sqlx::query(&sql).fetch_all(connection).await?;
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<std::result::Result<Vec<_>, _>>()?)
 }
 
@@ -168,9 +189,12 @@ fn filled(sql: &str) -> String {
     sql.replace("{ours}", OURS)
 }
 
-fn others(found: usize) -> String {
-    match found {
-        1 => String::new(),
-        more => format!(" and {} more", more - 1),
+/// The first few, and how many more.
+fn some(found: &[String]) -> String {
+    const TOLD_MAX: usize = 3;
+    let told = found[..found.len().min(TOLD_MAX)].join(", ");
+    match found.len().saturating_sub(TOLD_MAX) {
+        0 => told,
+        more => format!("{told} and {more} more"),
     }
 }
