@@ -116,7 +116,11 @@ impl Lakehouse {
         if *scope.tenant() == TenantId::lake() {
             return Err(Error::input(format!("`{}` is the lake's own name; choose another for the tenant", scope.tenant())));
         }
-        if self.control.tenant(scope.tenant()).await?.is_some() {
+        if let Some(record) = self.control.tenant(scope.tenant()).await? {
+            if self.control.asks_for_proof() {
+                // Its half in PostgreSQL may have gone, or never have been made.
+                self.control.add_tenant(&record).await?;
+            }
             return Ok(false);
         }
         if self.raw.tenant_record(scope).await?.is_none() {

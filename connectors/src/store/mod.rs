@@ -254,7 +254,7 @@ impl ControlStore {
         let Place::Postgres { url, owner } = &*self.place else { return Ok(self) };
         let lake = TenantId::lake();
         self.pool = self.pool.claiming(Claim::proven(&lake, proofs));
-        if !postgres::may(&self.pool, &lake).await? {
+        if !postgres::opens(&self.pool, &lake).await? {
             let mut owner = Owner::connect(url, owner.as_deref()).await?;
             owner.register(&Claim::proven(&lake, proofs)).await?;
             owner.close().await;
@@ -272,8 +272,8 @@ impl ControlStore {
 
     /// `false` when the tenant is there already (and unchanged).
     pub async fn add_tenant(&self, record: &TenantRecord) -> Result<bool> {
-        if self.asks_for_proof() && self.tenant(&record.tenant).await?.is_none() {
-            self.make_half(&record.tenant).await?;
+        if self.asks_for_proof() {
+            self.half_by_owner(&record.tenant).await?;
         }
         let done = sqlx::query("INSERT INTO tenants VALUES ($1, $2, $3, $4) ON CONFLICT (tenant) DO NOTHING")
             .bind(record.tenant.as_str())
@@ -322,7 +322,7 @@ impl ControlStore {
     /// The tenant's own half, and nothing of anyone else's.
     pub async fn open_tenant(&self, scope: &TenantScope) -> Result<TenantStore> {
         let store = self.half(scope.tenant()).await?;
-        if self.asks_for_proof() && !postgres::may(&store.pool, scope.tenant()).await? {
+        if self.asks_for_proof() && !postgres::opens(&store.pool, scope.tenant()).await? {
             let mend = "`bonded tenant add` with store.postgres_owner makes it, or the keyring is of another lake";
             return Err(Error::new(ErrorKind::Refused, format!("the half of {} does not open; {mend}", scope.tenant())));
         }
@@ -331,11 +331,10 @@ impl ControlStore {
 
     /// The same for a tenant that the shared half need not know yet; on PostgreSQL the owner makes what is missing.
     pub async fn make_tenant(&self, scope: &TenantScope) -> Result<TenantStore> {
-        let store = self.half(scope.tenant()).await?;
-        if self.asks_for_proof() && !postgres::may(&store.pool, scope.tenant()).await? {
-            self.make_half(scope.tenant()).await?;
+        match self.asks_for_proof() {
+            true => self.half_by_owner(scope.tenant()).await,
+            false => self.half(scope.tenant()).await,
         }
-        Ok(store)
     }
 
     async fn half(&self, tenant: &TenantId) -> Result<TenantStore> {
@@ -359,12 +358,18 @@ impl ControlStore {
         }
     }
 
-    async fn make_half(&self, tenant: &TenantId) -> Result<()> {
-        let Place::Postgres { url, owner } = &*self.place else { return Ok(()) };
-        let mut owner = Owner::connect(url, owner.as_deref()).await?;
-        let made = owner.make_tenant(&self.claim(tenant)).await;
-        owner.close().await;
-        made
+    /// The half, made by PostgreSQL's owner where it is not there.
+    async fn half_by_owner(&self, tenant: &TenantId) -> Result<TenantStore> {
+        let store = self.half(tenant).await?;
+        if let Place::Postgres { url, owner } = &*self.place
+            && !postgres::opens(&store.pool, tenant).await?
+        {
+            let mut owner = Owner::connect(url, owner.as_deref()).await?;
+            let made = owner.make_tenant(&self.claim(tenant)).await;
+            owner.close().await;
+            made?;
+        }
+        Ok(store)
     }
 
     /// Where a tenant's SQLite file lies.

@@ -86,10 +86,11 @@ impl fmt::Debug for Claim {
     }
 }
 
-/// Whether the pool's claim opens this half.
-pub(super) async fn may(pool: &Pool, tenant: &TenantId) -> Result<bool> {
-    let row = sqlx::query("SELECT bonded.may($1)").bind(tenant.as_str()).fetch_one(&pool.unwatched()).await?;
-    Ok(row.try_get::<Option<bool>, _>(0)?.unwrap_or_default())
+/// Whether the half is there and the pool's claim opens it.
+pub(super) async fn opens(pool: &Pool, tenant: &TenantId) -> Result<bool> {
+    let table = if *tenant == TenantId::lake() { "tenants" } else { "deliveries" };
+    let asked = sqlx::query("SELECT bonded.may($1) AND to_regclass($2) IS NOT NULL").bind(tenant.as_str()).bind(table);
+    Ok(asked.fetch_one(&pool.unwatched()).await?.try_get(0)?)
 }
 
 /// The schema of a tenant's half, or of the shared one.

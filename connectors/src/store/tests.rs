@@ -2,6 +2,7 @@
 
 use bonded_schemas::{DeliveryId, DeliveryState, Report, Severity, TenantScope};
 use chrono::DateTime;
+use sqlx::Row;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -214,6 +215,34 @@ async fn audit_appends_from_many_tasks_keep_one_chain() {
         task.await.expect("no panic").expect("appended");
     }
     assert_eq!(acme.audit().await.expect("whole").len(), 8);
+}
+
+/// A file a tenant: through one's handle there is no other's file, nor the shared one.
+#[tokio::test]
+async fn a_tenants_handle_on_sqlite_holds_its_own_file_and_no_other() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let store = ControlStore::create(Place::Sqlite(folder.path().into())).await.expect("made");
+    for (tenant, digest) in [("acme", "d1"), ("zenith", "d2")] {
+        assert!(store.add_tenant(&record(tenant)).await.expect("added"));
+        store.open_tenant(&scope(tenant)).await.expect("opened").record_landed(&landed(digest)).await.expect("landed");
+    }
+    for (tenant, digest) in [("acme", "d1"), ("zenith", "d2")] {
+        let half = store.open_tenant(&scope(tenant)).await.expect("opened");
+        let files = sqlx::query("SELECT file FROM pragma_database_list").fetch_all(&half.pool).await.expect("listed");
+        let files: Vec<String> = files.iter().map(|row| row.try_get(0).expect("a path")).collect();
+        let own = folder.path().join("tenants").join(tenant).join("control.sqlite").canonicalize().expect("there");
+        assert_eq!(files, [own.display().to_string()]);
+        let digests: Vec<String> = half.deliveries().await.expect("listed").into_iter().map(|row| row.keyed_digest).collect();
+        assert_eq!(digests, [digest]);
+        for of_others in ["tenants", "queue", "lake_identity", "owners", "shreds"] {
+            let asked = sqlx::query(&format!("SELECT * FROM {of_others}")).fetch_all(&half.pool).await;
+            assert!(asked.err().expect("not in this file").to_string().contains("no such table"), "{of_others}");
+        }
+    }
+    // A name that leads elsewhere is no tenant's name.
+    for name in ["../acme", "acme/../zenith", "..", "acme\0", "tenants/acme"] {
+        name.parse::<bonded_schemas::TenantId>().expect_err(name);
+    }
 }
 
 #[tokio::test]

@@ -86,7 +86,8 @@ fn copy_rules(from: &Path, to: &Path) -> Result<()> {
 /// What stood there before is moved out of the way, tables first, and kept; a rebuild that was begun is left to go on.
 async fn set_aside(house: &Lakehouse, scope: &bonded_schemas::TenantScope, lake: &Path) -> Result<()> {
     if house.settings.store.postgres.is_some() {
-        let message = "--replace moves SQLite files; with PostgreSQL rename the tenant's schema first, then rebuild";
+        let message = "--replace moves SQLite files; with PostgreSQL rename the tenant's schema first, to a name that does not begin \
+                       with bonded, then rebuild with store.postgres_owner";
         return Err(Error::input(message));
     }
     let tenant = house.tenant(scope).await;

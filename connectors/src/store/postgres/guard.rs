@@ -22,18 +22,18 @@ const OURS: &str = "(n.nspname = 'bonded' OR n.nspname LIKE 'bonded\\_%')";
 /// Each answers one line a finding. `MEMBER` counts what the role could become by SET ROLE, and what it is.
 const OF_ROLE: &[(&str, &str)] = &[
     (
-        "SELECT CAST(r.rolname AS TEXT) FROM pg_roles r WHERE pg_has_role(current_user, r.oid, 'MEMBER') AND (r.rolsuper
+        "SELECT CAST(r.rolname AS TEXT) FROM pg_roles r WHERE pg_has_role(session_user, r.oid, 'MEMBER') AND (r.rolsuper
              OR r.rolbypassrls OR r.rolcreaterole OR r.rolreplication OR r.rolname IN ('pg_read_server_files',
              'pg_write_server_files', 'pg_execute_server_program', 'pg_database_owner'))",
         "is or may become a role that policies do not bind",
     ),
     (
         "SELECT CAST(n.nspname || '.' || c.relname AS TEXT) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE {ours} AND pg_has_role(current_user, c.relowner, 'MEMBER')
+         WHERE {ours} AND pg_has_role(session_user, c.relowner, 'MEMBER')
          UNION ALL SELECT CAST('schema ' || n.nspname AS TEXT) FROM pg_namespace n
-         WHERE {ours} AND pg_has_role(current_user, n.nspowner, 'MEMBER')
+         WHERE {ours} AND pg_has_role(session_user, n.nspowner, 'MEMBER')
          UNION ALL SELECT CAST('function ' || n.nspname || '.' || p.proname AS TEXT) FROM pg_proc p
-         JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {ours} AND pg_has_role(current_user, p.proowner, 'MEMBER')",
+         JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {ours} AND pg_has_role(session_user, p.proowner, 'MEMBER')",
         "owns, or is a member of the role that owns",
     ),
     (

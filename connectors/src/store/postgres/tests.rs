@@ -104,19 +104,18 @@ async fn a_stolen_password_and_a_tenants_name_read_no_row() {
         claimed("acme", &zenith),
         claimed("zenith", &lake),
     ];
+    let asked: String = filled
+        .iter()
+        .filter(|table| *table != "bonded.proofs")
+        .map(|table| {
+            format!("SELECT count(*) FROM {table}; COPY {table} TO STDOUT; COPY (SELECT 'a row' FROM {table}) TO STDOUT; ")
+        })
+        .collect();
     for pretence in &pretences {
-        for table in filled.iter().filter(|table| *table != "bonded.proofs") {
-            for ask in
-                [format!("SELECT count(*) FROM {table}"), format!("COPY (SELECT 0 WHERE EXISTS (SELECT FROM {table})) TO STDOUT")]
-            {
-                let answer = cluster.as_app(&format!("BEGIN; {pretence} {ask}")).expect("answered");
-                let last = answer.lines().rfind(|line| !matches!(*line, "f" | "t")).unwrap_or("0");
-                assert_eq!(last, "0", "{table} by {ask}");
-                assert!(!answer.lines().any(|line| line == "0" && ask.starts_with("COPY")), "{table} by {ask}: {answer}");
-            }
-            let copied = cluster.as_app(&format!("BEGIN; {pretence} COPY {table} TO STDOUT")).expect("answered");
-            assert_eq!(copied.lines().filter(|line| !matches!(*line, "f" | "t")).count(), 0, "{copied}");
-        }
+        let answer = cluster.as_app(&format!("BEGIN; {pretence} {asked}")).expect("answered");
+        let counts = answer.lines().filter(|line| *line == "0").count();
+        assert_eq!(counts, filled.len() - 1, "{pretence}: {answer}");
+        assert!(answer.lines().all(|line| matches!(line, "0" | "f")), "{pretence}: {answer}");
         let denied = cluster.as_app(&format!("BEGIN; {pretence} SELECT * FROM bonded.proofs")).expect_err("read");
         assert!(denied.contains("permission denied for table proofs"), "{denied}");
     }

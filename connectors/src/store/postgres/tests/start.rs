@@ -157,6 +157,11 @@ async fn without_the_owner_nothing_is_made_and_the_mend_is_told() {
     let error = alone.add_tenant(&record("zenith")).await.expect_err("no owner");
     assert!(error.kind() == ErrorKind::Setup && error.to_string().contains("store.postgres_owner"), "{error}");
     assert_eq!(alone.tenants().await.expect("listed").len(), 1);
+    // A half that went is made again for a tenant that is known.
+    cluster.sql("ALTER SCHEMA bonded_acme RENAME TO set_aside");
+    assert_eq!(alone.open_tenant(&scope("acme")).await.expect_err("no half").kind(), ErrorKind::Refused);
+    assert!(!store.add_tenant(&record("acme")).await.expect("there"));
+    assert!(alone.open_tenant(&scope("acme")).await.expect("opened").deliveries().await.expect("listed").is_empty());
     assert_eq!(alone.open_tenant(&scope("zenith")).await.expect_err("no half").kind(), ErrorKind::Refused);
 }
 
