@@ -82,7 +82,14 @@ impl Lakehouse {
         // Opening the store makes the folder, or says why it cannot.
         open_store(&settings.lake)?;
         ControlStore::create(place(&settings)?).await?;
-        Ok((Self::open(settings, doors).await?, fresh))
+        let house = Self::open(settings, doors).await?;
+        if house.control.asks_for_proof() {
+            // Tenants of a lake from before PostgreSQL asked for proofs.
+            for record in house.tenants().await? {
+                house.control.add_tenant(&record).await?;
+            }
+        }
+        Ok((house, fresh))
     }
 
     /// An existing one.

@@ -6,19 +6,13 @@
 //! shared one): `$n` placeholders, `ON CONFLICT`, text, bigint. What keeps tenants apart is the file there, and `postgres` here.
 //! A new table is declared in a list of `tables`, and nowhere else.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use bonded_schemas::{TenantId, TenantScope};
 use sqlx::{
-    AnyConnection, AnyPool, Executor, Row,
+    AnyPool, Executor, Row,
     any::{AnyPoolOptions, AnyRow},
 };
-use tokio::sync::mpsc;
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -43,6 +37,7 @@ pub(crate) mod private_postgres;
 pub mod queue;
 pub mod sealing;
 pub mod shreds;
+mod sqlite;
 mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -201,7 +196,7 @@ impl ControlStore {
     /// Makes what is missing, on PostgreSQL by the owner. Errors name the folder or say that the database cannot be reached.
     pub async fn create(place: Place) -> Result<Self> {
         match &place {
-            Place::Sqlite(folder) => std::fs::create_dir_all(folder).map_err(|error| not_writable(folder, error))?,
+            Place::Sqlite(folder) => std::fs::create_dir_all(folder).map_err(|error| sqlite::not_writable(folder, error))?,
             Place::Postgres { url, owner } => {
                 let mut owner = Owner::connect(url, owner.as_deref()).await?;
                 owner.make_all().await?;
@@ -215,7 +210,7 @@ impl ControlStore {
     /// tenants apart by itself.
     pub async fn open(place: Place) -> Result<Self> {
         if let Place::Sqlite(folder) = &place
-            && !folder.join(SQLITE_FILE).is_file()
+            && !folder.join(sqlite::FILE).is_file()
         {
             return Err(Error::new(ErrorKind::Setup, format!("no lake at {}; make one with `bonded init`", folder.display())));
         }
@@ -225,7 +220,7 @@ impl ControlStore {
     async fn at(place: Place, create: bool) -> Result<Self> {
         let pool = match &place {
             Place::Sqlite(folder) => {
-                let pool = sqlite(folder, create).await?;
+                let pool = sqlite::open(folder, create).await?;
                 // Also the tables that an older lake lacks.
                 apply(&pool, tables::shared()).await?;
                 Pool::new(pool, None, None)
@@ -286,7 +281,7 @@ impl ControlStore {
             return Ok(false);
         }
         if let Some(folder) = self.folder_of(&record.tenant) {
-            let tenant_pool = sqlite(&folder, true).await?;
+            let tenant_pool = sqlite::open(&folder, true).await?;
             apply(&tenant_pool, tables::tenant()).await?;
             tenant_pool.close().await;
         }
@@ -340,7 +335,7 @@ impl ControlStore {
     async fn half(&self, tenant: &TenantId) -> Result<TenantStore> {
         let pool = match self.folder_of(tenant) {
             Some(folder) => {
-                let pool = sqlite(&folder, true).await?;
+                let pool = sqlite::open(&folder, true).await?;
                 // A crash between recording the tenant and making its tables is mended here.
                 apply(&pool, tables::tenant()).await?;
                 Pool::new(pool, None, self.probe.clone())
@@ -389,10 +384,7 @@ impl TenantStore {
     }
 }
 
-const SQLITE_FILE: &str = "control.sqlite";
 const CONNECTIONS_MAX: u32 = 4;
-/// FULL: a commit that was answered survives a power cut, in WAL mode too.
-const PRAGMAS: &str = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
 
 fn tenant_record(row: &AnyRow) -> Result<TenantRecord> {
     let tenant = tenant_id(&row.try_get::<String, _>(0)?)?;
@@ -418,55 +410,4 @@ fn options() -> AnyPoolOptions {
         .acquire_timeout(Duration::from_secs(60))
         .idle_timeout(None)
         .max_lifetime(None)
-}
-
-async fn sqlite(folder: &Path, create: bool) -> Result<AnyPool> {
-    sqlx::any::install_default_drivers();
-    if create {
-        std::fs::create_dir_all(folder).map_err(|error| not_writable(folder, error))?;
-    }
-    let file = folder.join(SQLITE_FILE);
-    let url = format!("sqlite://{}?mode={}", percent_encode(&file.to_string_lossy()), if create { "rwc" } else { "rw" });
-    // The pool would try again for a minute and then tell of the time only.
-    let (failed, mut failure) = mpsc::unbounded_channel();
-    let opening = options().after_connect(move |connection, _| Box::pin(sqlite_set_up(connection, failed.clone())));
-    tokio::select! {
-        biased;
-        opened = opening.connect(&url) => opened.map_err(|error| not_opened(&file, error)),
-        Some(error) = failure.recv() => Err(not_opened(&file, error)),
-    }
-}
-
-/// A failure goes to whoever opens the pool, if somebody still does.
-async fn sqlite_set_up(connection: &mut AnyConnection, failed: mpsc::UnboundedSender<sqlx::Error>) -> sqlx::Result<()> {
-    let Err(error) = connection.execute(PRAGMAS).await else { return Ok(()) };
-    let told = sqlx::Error::Protocol(error.to_string());
-    // Nobody may listen any more: then the pool's own story is the one that is told.
-    drop(failed.send(error));
-    Err(told)
-}
-
-fn not_opened(file: &Path, error: sqlx::Error) -> Error {
-    let error = Error::from(error);
-    let (kind, mend) = match error.kind() {
-        ErrorKind::Damaged => (ErrorKind::Damaged, "restore it from a backup"),
-        _ => (ErrorKind::Setup, "is the folder writable?"),
-    };
-    Error::new(kind, format!("cannot open the control store {}; {mend}", file.display())).with_source(error)
-}
-
-fn not_writable(folder: &Path, error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Setup, format!("cannot write to {}; choose another folder or mend its permissions", folder.display()))
-        .with_source(error)
-}
-
-fn percent_encode(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => out.push(byte as char),
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-    }
-    out
 }

@@ -5,7 +5,7 @@
 //! Never: a digest that stands is put another in its place, once the lake has a record of its own.
 
 use bonded_schemas::TenantId;
-use sqlx::{AnyConnection, Connection as _, Executor, Row};
+use sqlx::{AnyConnection, ConnectOptions, Connection as _, Executor, Row, any::AnyConnectOptions};
 
 use super::{Claim, SHARED_SCHEMA, guard::halves_of, not_reached, quoted, role_of, schema, scram};
 use crate::{
@@ -60,7 +60,9 @@ impl Owner {
         })?;
         let (role, password) = role_of(url)?;
         sqlx::any::install_default_drivers();
-        let mut connection = AnyConnection::connect(owner).await.map_err(not_reached)?;
+        // A role's verifier stands in the text of the statement that makes it, and a log is no place for that.
+        let options: AnyConnectOptions = owner.parse().map_err(not_reached)?;
+        let mut connection = options.disable_statement_logging().connect().await.map_err(not_reached)?;
         let there = sqlx::query("SELECT 1 FROM pg_roles WHERE rolname = $1").bind(&role).fetch_optional(&mut connection).await?;
         let app = quoted(&role);
         if there.is_none() {
