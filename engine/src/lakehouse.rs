@@ -130,6 +130,7 @@ impl Lakehouse {
             }
             return Ok(false);
         }
+        self.control.can_make()?;
         if self.raw.tenant_record(scope).await?.is_none() {
             let key = self.keys.create_key(scope.tenant()).await?;
             let secret = TenantSecret::generate();

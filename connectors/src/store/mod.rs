@@ -240,6 +240,14 @@ impl ControlStore {
         matches!(*self.place, Place::Postgres { .. })
     }
 
+    /// `Setup` where a tenant's half could not be made, because PostgreSQL's owner is not named: asked before anything is begun.
+    pub fn can_make(&self) -> Result<()> {
+        match &*self.place {
+            Place::Sqlite(_) => Ok(()),
+            Place::Postgres { owner, .. } => postgres::named(owner.as_deref()).map(|_| ()),
+        }
+    }
+
     /// From now on every transaction shows the proof that PostgreSQL asks for; SQLite asks for none. A proof that the
     /// database was never told is told it by the owner.
     ///

@@ -39,7 +39,7 @@ mod scram;
 mod tests;
 
 pub(super) use guard::{guard, halves};
-pub(super) use owner::Owner;
+pub(super) use owner::{Owner, named};
 
 /// The shared half's schema.
 pub(super) const SHARED_SCHEMA: &str = "bonded";

@@ -54,10 +54,7 @@ impl Owner {
     /// # Errors
     /// `Setup` when no owner is named, and when the application's role neither is there nor can be made.
     pub async fn connect(url: &str, owner: Option<&str>) -> Result<Self> {
-        let owner = owner.ok_or_else(|| {
-            let mend = "for this command set store.postgres_owner to where the URL of the role that owns the schemas can be read";
-            Error::new(ErrorKind::Setup, format!("the application's role may make nothing in PostgreSQL; {mend}"))
-        })?;
+        let owner = named(owner)?;
         let (role, password) = role_of(url)?;
         sqlx::any::install_default_drivers();
         // A role's verifier stands in the text of the statement that makes it, and a log is no place for that.
@@ -240,6 +237,14 @@ impl Owner {
             }
         })
     }
+}
+
+/// The owner's URL, or how to give it.
+pub(in crate::store) fn named(owner: Option<&str>) -> Result<&str> {
+    owner.ok_or_else(|| {
+        let mend = "for this command set store.postgres_owner to where the URL of the role that owns the schemas can be read";
+        Error::new(ErrorKind::Setup, format!("the application's role may make nothing in PostgreSQL; {mend}"))
+    })
 }
 
 fn privileges(table: &Table) -> &'static str {
