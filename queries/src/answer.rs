@@ -21,11 +21,13 @@ use crate::{
     limits::Limits,
 };
 
+mod stream;
 mod write;
 
 /// Batches made before the reader asks for them.
 const BATCHES_AHEAD: usize = 2;
 
+pub use stream::Wire;
 pub use write::Format;
 
 /// The rows of one question. Dropping it stops the work.

@@ -21,7 +21,7 @@ pub mod session;
 #[cfg(test)]
 mod testing;
 
-pub use answer::{Answer, Format};
+pub use answer::{Answer, Format, Wire};
 pub use error::{Error, ErrorKind, Result};
 pub use library::{Library, Question, Topic, library};
 pub use limits::Limits;

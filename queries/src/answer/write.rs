@@ -126,7 +126,7 @@ fn as_text() -> FormatOptions<'static> {
 }
 
 /// Maps, lists and structs as text: CSV knows no nesting.
-fn flat(batch: &RecordBatch) -> Result<RecordBatch> {
+pub(super) fn flat(batch: &RecordBatch) -> Result<RecordBatch> {
     let mut fields = Vec::with_capacity(batch.num_columns());
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(batch.num_columns());
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
@@ -146,13 +146,13 @@ fn flat(batch: &RecordBatch) -> Result<RecordBatch> {
 }
 
 /// The tables' field ids mean nothing outside of them, and a join can bring the same id twice.
-fn without_metadata(schema: &SchemaRef) -> SchemaRef {
+pub(super) fn without_metadata(schema: &SchemaRef) -> SchemaRef {
     let fields: Vec<Field> =
         schema.fields().iter().map(|field| field.as_ref().clone().with_metadata(Default::default())).collect();
     Arc::new(Schema::new(fields))
 }
 
-fn not_written(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(super) fn not_written(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::internal("the answer could not be written out").with_source(error)
 }
 
