@@ -47,7 +47,7 @@ async fn find(tenant: &Tenant, fingerprint: &str) -> Result<(Alert, Matter)> {
     let alert = match (found.pop(), found.is_empty()) {
         (Some(alert), true) => alert,
         (Some(_), false) => return Err(Error::input(format!("more than one alert begins with {fingerprint}; write more of it"))),
-        (None, _) => return Err(Error::input(format!("no alert begins with {fingerprint}; `bonded drift` lists them"))),
+        (None, _) => return Err(Error::missing(format!("no alert begins with {fingerprint}; `bonded drift` lists them"))),
     };
     let matter = match alert.kind.as_str() {
         "drift" => Matter::Drift(tenant.unseal("drift", &alert.fingerprint, &alert.sealed)?),
@@ -66,6 +66,19 @@ pub async fn accept(house: &Lakehouse, tenant: &Tenant, fingerprint: &str, decis
 pub(crate) async fn accept_again(house: &Lakehouse, tenant: &Tenant, fingerprint: &str, decision: Decision) -> Result<Accepted> {
     let (alert, matter) = find(tenant, fingerprint).await?;
     apply(house, tenant, alert, matter, decision).await
+}
+
+/// Leaves a changed header as it is: its alert is no longer open. What was kept in `_rescued` stays there.
+pub async fn reject(house: &Lakehouse, tenant: &Tenant, fingerprint: &str, note: &str) -> Result<()> {
+    if note.trim().is_empty() {
+        return Err(Error::input("a rejection needs a note that says why"));
+    }
+    let (alert, _) = find(tenant, fingerprint).await?;
+    if alert.state != "open" {
+        return Err(Error::input(format!("alert {} is {} already", alert.fingerprint, alert.state)));
+    }
+    tenant.ledger.reject_alert(&alert.kind, &alert.fingerprint).await?;
+    tenant.audit(house.clock.as_ref(), "drift.reject", &alert.fingerprint, note.trim()).await
 }
 
 async fn apply(house: &Lakehouse, tenant: &Tenant, alert: Alert, matter: Matter, decision: Decision) -> Result<Accepted> {

@@ -14,6 +14,8 @@ pub enum ErrorKind {
     Internal,
     /// What the caller asked for is not well formed or not there.
     Input,
+    /// What is asked for by its name or id is not there.
+    Missing,
     /// A folder, a setting, a key file: fix the set-up.
     Setup,
     /// Not allowed.
@@ -29,7 +31,7 @@ impl ErrorKind {
     pub fn exit_code(self) -> u8 {
         match self {
             ErrorKind::Internal => 1,
-            ErrorKind::Input => 2,
+            ErrorKind::Input | ErrorKind::Missing => 2,
             ErrorKind::Setup => 3,
             ErrorKind::Refused => 4,
             ErrorKind::Damaged => 6,
@@ -54,6 +56,10 @@ impl Error {
 
     pub fn input(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Input, message)
+    }
+
+    pub fn missing(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Missing, message)
     }
 
     pub fn setup(message: impl Into<String>) -> Self {

@@ -236,7 +236,7 @@ pub async fn find(tenant: &Tenant, id: &str) -> Result<Kept> {
         (Some(_), Some(_)) => {
             Err(Error::input(format!("more than one finding begins with `{}`; give more of its id", id.escape_default())))
         }
-        (None, _) => Err(Error::input(format!("no finding `{}`; `bonded finding list` shows them", id.escape_default()))),
+        (None, _) => Err(Error::missing(format!("no finding `{}`; `bonded finding list` shows them", id.escape_default()))),
     }
 }
 

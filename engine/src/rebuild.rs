@@ -112,7 +112,7 @@ pub async fn rebuild(house: &Lakehouse, tenant: &Tenant, watch: &(dyn Fn(u64, u6
                 match accept_again(house, tenant, &fingerprint, decision).await {
                     Ok(_) => {}
                     // It came to nothing then, too: a rename that did not mend its file.
-                    Err(error) if error.kind() == ErrorKind::Input => {}
+                    Err(error) if matches!(error.kind(), ErrorKind::Input | ErrorKind::Missing) => {}
                     Err(error) => return Err(error),
                 }
             }

@@ -17,7 +17,7 @@ pub struct Alert {
     pub report: String,
     /// Keyed hash of the header (drift) or of the file (quarantine).
     pub fingerprint: String,
-    /// `open` or `accepted`.
+    /// `open`, `accepted` or `rejected`.
     pub state: String,
     pub severity: String,
     pub raised_at: String,
@@ -103,8 +103,18 @@ impl TenantStore {
     }
 
     pub async fn accept_alert(&self, kind: &str, fingerprint: &str) -> Result<()> {
+        self.settle_alert(kind, fingerprint, "accepted").await
+    }
+
+    /// It is not asked about again, and nothing is done about it.
+    pub async fn reject_alert(&self, kind: &str, fingerprint: &str) -> Result<()> {
+        self.settle_alert(kind, fingerprint, "rejected").await
+    }
+
+    async fn settle_alert(&self, kind: &str, fingerprint: &str, state: &str) -> Result<()> {
         let mut transaction = self.pool.begin().await?;
-        let done = sqlx::query("UPDATE alerts SET state = 'accepted' WHERE kind = $1 AND fingerprint = $2")
+        let done = sqlx::query("UPDATE alerts SET state = $1 WHERE kind = $2 AND fingerprint = $3")
+            .bind(state)
             .bind(kind)
             .bind(fingerprint)
             .execute(&mut *transaction)

@@ -8,10 +8,9 @@ use std::{
     path::Path,
 };
 
-use bonded_queries::cape::{CapeEntry, Claim as ClaimOf};
 use bonded_schemas::{
     TenantId,
-    cape::{ClaimState, NOT_IN_REPORTS, Phase, Subject, UploadFile, Verdict, cape_rules, uploads},
+    cape::{Subject, UploadFile, Verdict, cape_rules},
     entry_facts::dollars,
     importer_number::shown,
 };
@@ -28,36 +27,17 @@ use crate::{
     claims::{self, Claim},
     error::{Error, Result},
     lakehouse::Lakehouse,
-    rules,
+    refund::{self, Pack},
 };
 
 const SHOWN_MAX: usize = 50;
 
-/// The whole answer.
+/// The pack, and the files that were written of it.
 #[derive(Debug, Serialize)]
-struct Pack {
-    phase: u8,
-    today: chrono::NaiveDate,
-    /// Why no declaration is taken on this day, if none is.
-    closed: Option<String>,
-    importers: Vec<Importer>,
-    entries: Vec<CapeEntry>,
+struct Told {
+    #[serde(flatten)]
+    pack: Pack,
     files: Vec<Written>,
-    /// Claims of entries that have no IEEPA number in ES-003, by entry number.
-    claims_of_others: BTreeMap<String, Vec<ClaimOf>>,
-    not_in_reports: &'static str,
-}
-
-/// Entries and dollars of one importer of record, by verdict.
-#[derive(Debug, Default, Serialize)]
-struct Importer {
-    importer_number: String,
-    eligible: u64,
-    eligible_paid: String,
-    cannot_tell: u64,
-    cannot_tell_paid: String,
-    excluded: u64,
-    excluded_paid: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,31 +52,16 @@ pub async fn cape(house: &Lakehouse, args: &args::Cape, output: &Output) -> Resu
         return read(house, tenant, file, output).await;
     }
     let named = args.tenant.as_ref().ok_or_else(|| Error::input("name the tenant with --tenant or BONDED_TENANT"))?;
-    let phases = rules::book(&house.settings)?.phases();
-    let phase = phases.iter().find(|phase| phase.number == args.phase).ok_or_else(|| {
-        let known: Vec<String> = phases.iter().map(|phase| phase.number.to_string()).collect();
-        Error::input(format!("CAPE has no phase {}; known: {}", args.phase, known.join(", ")))
-    })?;
     let tenant = open(house, named).await?;
     let today = args.today.unwrap_or(house.clock.now().date_naive());
-    let closed = phase.is_open(today).err();
-    if let (Some(why), Some(_)) = (&closed, &args.out) {
-        return Err(Error::input(format!("no upload file was written: {why}")));
-    }
-    let session = unmasked_session(house, &tenant).await?;
-    let mut entries = spinning("adding up IEEPA duty", session.cape(phase, today)).await?;
-    let mut claims_of_others = session.claims().await?;
-    entries.iter().for_each(|entry| drop(claims_of_others.remove(&entry.entry_summary_number)));
+    let mut pack = spinning("adding up IEEPA duty", refund::pack(house, &tenant, args.phase, today)).await?;
     let show_ssn = house.settings.display.show_ssn;
     let files = match &args.out {
-        Some(folder) => write(folder, phase, &entries, args.unsure, show_ssn)?,
+        Some(folder) => write(folder, pack.files(args.unsure, show_ssn)?)?,
         None => Vec::new(),
     };
     tenant.audit(house.clock.as_ref(), "cape", named.as_str(), "done").await?;
-    let importers = by_importer(&entries, show_ssn);
-    for entry in &mut entries {
-        entry.importer_number = entry.importer_number.as_deref().map(|number| shown(number, show_ssn).into_owned());
-    }
+    pack.mask(show_ssn);
     let files = files
         .into_iter()
         .map(|file| Written {
@@ -105,30 +70,17 @@ pub async fn cape(house: &Lakehouse, args: &args::Cape, output: &Output) -> Resu
             entries: file.entries,
         })
         .collect();
-    let pack =
-        Pack { phase: phase.number, today, closed, importers, entries, files, claims_of_others, not_in_reports: NOT_IN_REPORTS };
-    output.object(&pack, || text(&pack))?;
+    let told = Told { pack, files };
+    output.object(&told, || text(&told))?;
     Ok(0)
 }
 
 /// All files or none: nothing is written when one of them is there already.
-fn write(folder: &Path, phase: &Phase, entries: &[CapeEntry], unsure: bool, show_ssn: bool) -> Result<Vec<UploadFile>> {
+fn write(folder: &Path, files: Vec<UploadFile>) -> Result<Vec<UploadFile>> {
     let cannot = |path: &Path| {
         let message = format!("cannot write {}", path.display());
         move |error: std::io::Error| Error::input(message).with_source(error)
     };
-    // What CAPE took already it would refuse as a duplicate.
-    let is_free = |entry: &CapeEntry| match entry.claim_state() {
-        None | Some(ClaimState::Failed) => true,
-        Some(ClaimState::Unknown) => unsure,
-        Some(ClaimState::Taken) => false,
-    };
-    let is_judged = |entry: &CapeEntry| entry.verdict == Verdict::Eligible || (unsure && entry.verdict == Verdict::CannotTell);
-    let taken = |entry: &&CapeEntry| is_judged(entry) && is_free(entry);
-    // Without an importer an entry belongs to no declaration, whatever else is known of it.
-    let chosen =
-        entries.iter().filter(taken).filter_map(|e| Some((e.importer_number.as_deref()?, e.entry_summary_number.as_str())));
-    let files = uploads(phase.number, chosen, show_ssn);
     if let Some(there) = files.iter().map(|file| folder.join(&file.name)).find(|path| path.exists()) {
         return Err(Error::input(format!("{} is there already: name another folder, nothing was written", there.display())));
     }
@@ -141,27 +93,8 @@ fn write(folder: &Path, phase: &Phase, entries: &[CapeEntry], unsure: bool, show
     Ok(files)
 }
 
-fn by_importer(entries: &[CapeEntry], show_ssn: bool) -> Vec<Importer> {
-    let mut sums: BTreeMap<&str, [(u64, i128); 3]> = BTreeMap::new();
-    for entry in entries {
-        let sums = sums.entry(entry.importer_number.as_deref().unwrap_or_default()).or_default();
-        let (count, paid) = &mut sums[entry.verdict as usize];
-        *count += 1;
-        *paid += entry.paid_cents;
-    }
-    let importer = |(number, [eligible, cannot_tell, excluded]): (&str, [(u64, i128); 3])| Importer {
-        importer_number: shown(number, show_ssn).into_owned(),
-        eligible: eligible.0,
-        eligible_paid: dollars(eligible.1),
-        cannot_tell: cannot_tell.0,
-        cannot_tell_paid: dollars(cannot_tell.1),
-        excluded: excluded.0,
-        excluded_paid: dollars(excluded.1),
-    };
-    sums.into_iter().map(importer).collect()
-}
-
-fn text(pack: &Pack) -> String {
+fn text(told: &Told) -> String {
+    let pack = &told.pack;
     let mut out = format!("CAPE phase {} on {}\n", pack.phase, pack.today);
     if let Some(why) = &pack.closed {
         out.push_str(&format!("{why}\n"));
@@ -189,8 +122,8 @@ fn text(pack: &Pack) -> String {
         out.push_str("\n\n");
         out.push_str(&table(["claim status", "entries", "paid", "why"], rows));
     }
-    if !pack.files.is_empty() {
-        let files = pack.files.iter().map(|f| [f.file.clone(), f.importer_number.clone(), f.entries.to_string()]);
+    if !told.files.is_empty() {
+        let files = told.files.iter().map(|f| [f.file.clone(), f.importer_number.clone(), f.entries.to_string()]);
         out.push_str("\n\n");
         out.push_str(&table(["file", "importer", "entries"], files));
     }

@@ -5,13 +5,14 @@ use bonded_queries::deadlines::{Count, Deadlines};
 use bonded_schemas::deadline::{Deadline, NOT_ADVICE, State};
 
 use super::{
-    args, icalendar, open,
+    args, open,
     output::{Output, table},
     progress::spinning,
 };
 use crate::{
     answers::session,
     error::{Error, Result},
+    icalendar,
     lakehouse::Lakehouse,
 };
 

@@ -1,7 +1,7 @@
 //! `deliveries`, `receipt` and `raw`: what came in, what became of it, and the bytes themselves.
 
 use bonded_connectors::store::ledger::LedgerRow;
-use bonded_schemas::{DeliveryState, Receipt, importer_number::masked_text};
+use bonded_schemas::{DeliveryState, Receipt};
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 
@@ -15,6 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     ingest::quarantine_text,
     lakehouse::{Lakehouse, Tenant},
+    receipts::{self, unsealed},
 };
 
 #[derive(Serialize)]
@@ -86,11 +87,6 @@ fn shown_file(line: &Line, lines: &[Line]) -> String {
     format!("{name} (in {})", outer.unwrap_or(container))
 }
 
-/// The receipt, when the delivery has come to its end.
-pub fn unsealed(tenant: &Tenant, row: &LedgerRow) -> Result<Option<Receipt>> {
-    row.sealed_receipt.as_ref().map(|sealed| tenant.unseal("receipt", &row.keyed_digest, sealed)).transpose()
-}
-
 /// The tenant that holds the delivery.
 async fn find(house: &Lakehouse, args: &WhichDelivery) -> Result<(Tenant, LedgerRow)> {
     for tenant in which(house, args.tenant.as_ref()).await? {
@@ -99,31 +95,19 @@ async fn find(house: &Lakehouse, args: &WhichDelivery) -> Result<(Tenant, Ledger
             return Ok((tenant, row));
         }
     }
-    Err(Error::input(format!("no delivery {}; `bonded deliveries` lists them", args.id)))
+    Err(Error::missing(format!("no delivery {}; `bonded deliveries` lists them", args.id)))
 }
 
 pub async fn receipt(house: &Lakehouse, args: &WhichDelivery, output: &Output) -> Result<u8> {
     let (tenant, row) = find(house, args).await?;
-    let mut receipt = unsealed(&tenant, &row)?.ok_or_else(|| {
+    let receipt = receipts::shown(house, unsealed(&tenant, &row)?.ok_or_else(|| {
         Error::new(
             ErrorKind::Retry,
             format!("delivery {} has landed but is not done; `bonded serve` takes it further, and so does ingesting the same file again", args.id),
         )
-    })?;
-    if !house.settings.display.show_ssn {
-        mask(&mut receipt);
-    }
+    })?);
     output.object(&receipt, || text(&receipt))?;
     Ok(0)
-}
-
-/// What it quotes of the file may hold a person's number.
-fn mask(receipt: &mut Receipt) {
-    let rejects = receipt.rejects.iter_mut().map(|reject| &mut reject.text);
-    let examples = receipt.warnings.iter_mut().flat_map(|warning| &mut warning.examples).map(|example| &mut example.text);
-    for text in rejects.chain(examples) {
-        *text = masked_text(text).into_owned();
-    }
 }
 
 /// A receipt as people read it.

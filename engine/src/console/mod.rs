@@ -26,7 +26,6 @@ mod demo;
 mod drift;
 mod finding;
 mod history;
-mod icalendar;
 mod ingest;
 mod maintain;
 mod output;

@@ -10,6 +10,7 @@ pub(super) fn kind(error: &Error) -> &'static str {
     match error.kind() {
         ErrorKind::Internal => "internal",
         ErrorKind::Input => "input",
+        ErrorKind::Missing => "missing",
         ErrorKind::Setup => "setup",
         ErrorKind::Refused => "refused",
         ErrorKind::Damaged => "damaged",
