@@ -13,6 +13,7 @@ pub mod mailer;
 pub mod raw;
 pub mod seal;
 pub mod store;
+pub mod tls;
 
 pub use error::{Error, ErrorKind, Result};
 pub use flaw::Flaw;

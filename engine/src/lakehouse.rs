@@ -155,6 +155,12 @@ impl Lakehouse {
         Ok(self.control.add_tenant(&record).await?)
     }
 
+    /// Whether the control store answers.
+    pub(crate) async fn answers(&self) -> Result<()> {
+        self.control.lake_record().await?;
+        Ok(())
+    }
+
     pub fn control(&self) -> &ControlStore {
         &self.control
     }
@@ -232,6 +238,14 @@ impl Lakehouse {
 }
 
 impl Tenant {
+    /// The same rooms, for another who acts in the same tenant.
+    pub(crate) fn acting(&self, scope: &TenantScope) -> Result<Tenant> {
+        if scope.tenant() != self.scope.tenant() {
+            return Err(Error::new(ErrorKind::Internal, "rooms of one tenant were asked for with the scope of another"));
+        }
+        Ok(Tenant { scope: scope.clone(), ..self.clone() })
+    }
+
     /// These rooms for a worker: every earlier lease is shut out, and so is this one as soon as a later one is given out.
     pub async fn behind(mut self, fence: Fence) -> Result<Self> {
         self.ledger.raise_fence(&fence).await?;

@@ -4,6 +4,7 @@
 
 pub mod accept;
 pub mod answers;
+mod api;
 pub mod attest;
 pub mod backup;
 pub mod checks;
@@ -14,10 +15,13 @@ pub mod demo;
 pub mod desk;
 pub mod error;
 pub mod findings;
+pub mod icalendar;
 pub mod ingest;
 pub mod lakehouse;
 pub mod maintain;
 pub mod rebuild;
+pub mod receipts;
+pub mod refund;
 pub mod rules;
 pub mod score;
 pub mod serve;

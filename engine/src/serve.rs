@@ -13,6 +13,8 @@ use tokio::{
 };
 
 use crate::{
+    api,
+    desk::{self, Desk},
     error::{Error, ErrorKind, Result},
     lakehouse::Lakehouse,
     settings::ServeSettings,
@@ -36,6 +38,8 @@ pub enum Role {
     Inbox,
     /// Maintains every tenant and destroys keys that are due (setting serve.maintain_every)
     Maintain,
+    /// Answers HTTP requests and sends the desk's letters (settings api and mail)
+    Api,
 }
 
 /// How a tenant's scope is established: by whoever started the process and holds the keys.
@@ -59,6 +63,9 @@ pub struct Ready {
     pub name: String,
     pub roles: Vec<Role>,
     pub workers: usize,
+    /// Where the role `api` listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
 }
 
 /// Told at the end.
@@ -77,14 +84,23 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<Stopped> {
     let inbox = inbox_folder(&house.settings.serve, roles)?;
+    let door = roles.contains(&Role::Api).then(|| api::Door::open(&house.settings, house.clock.now())).transpose()?;
+    let address = door.as_ref().map(api::Door::url);
     let queue = house.queue().await?;
     let workers = house.settings.serve.worker_count();
     let name = process_name();
     let shop = Arc::new(Shop { house, queue, scope_of, bell: Notify::new(), name: name.clone() });
     let (stopping, stopped) = watch::channel(false);
     let mut running: JoinSet<Stopped> = JoinSet::new();
+    if let Some(door) = door {
+        let desk = Arc::new(Desk::new(shop.house.clone(), desk::mailer(&shop.house.settings)?));
+        running.spawn(post(desk.clone(), stopped.clone()));
+        running.spawn(answer(shop.clone(), door, desk, stopped.clone()));
+    }
     for role in roles {
         match role {
+            // It has its door, which is opened before anything is started.
+            Role::Api => {}
             Role::Worker => {
                 running.spawn(worker::run(shop.clone(), workers, stopped.clone()));
                 running.spawn(sweep::run(shop.clone(), stopped.clone()));
@@ -97,7 +113,7 @@ pub async fn run(
             }
         }
     }
-    ready(&Ready { ready: true, name, roles: roles.to_vec(), workers })?;
+    ready(&Ready { ready: true, name, roles: roles.to_vec(), workers, api: address })?;
     let mut total = Stopped::default();
     let mut outcome = Ok(());
     tokio::select! {
@@ -123,6 +139,18 @@ fn count(total: &mut Stopped, ended: Option<std::result::Result<Stopped, tokio::
         Some(Err(error)) => Err(Error::new(ErrorKind::Internal, "a role of this process fell over").with_source(error)),
         None => Ok(()),
     }
+}
+
+async fn answer(shop: Arc<Shop>, door: api::Door, desk: Arc<Desk>, stop: watch::Receiver<bool>) -> Stopped {
+    if let Err(error) = api::run(shop, door, desk, stop).await {
+        tracing::error!(target: "serve.api", %error);
+    }
+    Stopped::default()
+}
+
+async fn post(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) -> Stopped {
+    desk.send_post(stopped(&mut stop)).await;
+    Stopped::default()
 }
 
 fn inbox_folder(settings: &ServeSettings, roles: &[Role]) -> Result<std::path::PathBuf> {

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+mod api;
 mod desk;
 mod serve;
 
+pub use api::ApiSettings;
 pub(crate) use desk::millis;
 pub use desk::{DeskSettings, MailSettings};
 pub use serve::ServeSettings;
@@ -26,6 +28,7 @@ pub struct Settings {
     pub query: QuerySettings,
     pub attest: AttestSettings,
     pub serve: ServeSettings,
+    pub api: ApiSettings,
     pub backup: BackupSettings,
     pub maintain: MaintainSettings,
     pub display: DisplaySettings,
@@ -130,6 +133,7 @@ impl Default for Settings {
             query: QuerySettings::default(),
             attest: AttestSettings::default(),
             serve: ServeSettings::default(),
+            api: ApiSettings::default(),
             backup: BackupSettings::default(),
             maintain: MaintainSettings::default(),
             display: DisplaySettings::default(),
@@ -200,6 +204,7 @@ impl Settings {
             values.try_into().map_err(|error: toml::de::Error| Error::setup("settings").with_source(error))?;
         settings.query.time_max()?;
         settings.serve.check()?;
+        settings.api.check()?;
         settings.maintain.check()?;
         settings.desk.check()?;
         settings.mail.check()?;
@@ -224,6 +229,12 @@ impl Settings {
         Self {
             keys: KeySettings { dir: Some(PathBuf::new()), passphrase: Some(String::new()) },
             store: StoreSettings { postgres: Some(String::new()), postgres_owner: Some(String::new()) },
+            api: ApiSettings {
+                certificate: Some(PathBuf::new()),
+                private_key: Some(PathBuf::new()),
+                security_contact: Some(String::new()),
+                ..ApiSettings::default()
+            },
             serve: ServeSettings { inbox: Some(PathBuf::new()), ..ServeSettings::default() },
             desk: DeskSettings { url: Some(String::new()), ..DeskSettings::default() },
             mail: MailSettings { smtp: Some(String::new()), outbox: Some(PathBuf::new()), ..MailSettings::default() },

@@ -42,6 +42,8 @@ pub enum Channel {
     Console,
     /// The tenant's drop folder, which `bonded serve` watches.
     Inbox,
+    /// An upload to the front desk.
+    Api,
 }
 
 /// Provenance: who sent what, when, and which day it speaks of. Sealed beside the bytes.

@@ -72,6 +72,16 @@ impl TenantStore {
         rows.iter().map(ledger_row).collect()
     }
 
+    /// Those that arrived before this one, or the latest, the newest first.
+    pub async fn deliveries_before(&self, before: Option<DeliveryId>, limit: usize) -> Result<Vec<LedgerRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM deliveries WHERE delivery_id < $1 ORDER BY delivery_id DESC LIMIT $2");
+        // Ids are hexadecimal in lower case: `g` stands after them all.
+        let before = before.map_or_else(|| "g".to_owned(), |id| id.to_string());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = sqlx::query(&sql).bind(before).bind(limit).fetch_all(&self.pool).await?;
+        rows.iter().map(ledger_row).collect()
+    }
+
     /// Deliveries that never came to their end and were received before then, in order of arrival; at most 1,000.
     pub async fn unfinished(&self, before: DateTime<Utc>) -> Result<Vec<LedgerRow>> {
         let sql = format!(

@@ -20,6 +20,7 @@ use crate::{
 };
 
 pub mod alerts;
+pub mod answered;
 pub mod archive;
 pub mod audit;
 pub mod dump;

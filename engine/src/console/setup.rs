@@ -9,6 +9,7 @@ use super::{
     scope, shred,
 };
 use crate::{
+    api,
     error::Result,
     lakehouse::{Doors, Lakehouse},
     settings::Settings,
@@ -24,6 +25,8 @@ struct Initialised {
 pub async fn init(settings: Settings, doors: Doors, output: &Output) -> Result<u8> {
     let keys = settings.keys_dir()?.display().to_string();
     let lake = settings.lake.clone();
+    // So that the first `serve` has a certificate to show, and people know where it lies.
+    api::prepare(&settings, doors.clock.now())?;
     let (_, new) = Lakehouse::init(settings, doors).await?;
     output.object(&Initialised { lake: lake.clone(), keys: keys.clone(), new }, || {
         let what = if new { "made" } else { "already there:" };

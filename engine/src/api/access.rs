@@ -1,0 +1,79 @@
+//! What each role may do: one `match`, read by every endpoint and nowhere else repeated.
+//! Promise: what is not named here is not allowed. Who someone is, is decided elsewhere (`caller`).
+
+use bonded_schemas::Role;
+
+use crate::desk::Grant;
+
+/// What a request wants to do with its tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Deliveries, receipts, drift, tables, checks, findings, deadlines, scores
+    Read,
+    /// SQL and reports
+    Query,
+    /// The received bytes, the refund pack's files: what leaves the house whole
+    Export,
+    Deliver,
+    Replay,
+    DecideDrift,
+    /// Running the checks, explaining findings, working alerts
+    WorkFindings,
+    ReadMembers,
+    /// Inviting, suspending, changing roles; of owners only by owners, which the desk sees to
+    ManageMembers,
+    /// API tokens of the tenant
+    ManageTokens,
+    ReadSettings,
+    ReadAudit,
+    ExportAudit,
+    /// Keys, the identity provider, machine identities, the ingest identifier
+    ManageIntegrations,
+}
+
+impl Action {
+    /// Needs a second factor shown within the last minutes, by a person.
+    pub fn needs_step_up(self) -> bool {
+        matches!(
+            self,
+            Action::Export | Action::ManageMembers | Action::ManageTokens | Action::ExportAudit | Action::ManageIntegrations
+        )
+    }
+
+    /// Where it is refused, whether even that there is something is kept from the asker.
+    pub fn hides(self) -> bool {
+        matches!(
+            self,
+            Action::ReadMembers
+                | Action::ReadSettings
+                | Action::ReadAudit
+                | Action::ExportAudit
+                | Action::Read
+                | Action::Query
+                | Action::Export
+        )
+    }
+}
+
+/// The roles as `promises.md`, section E, has them: each may do what the ones after it may.
+pub fn role_may(role: Role, action: Action) -> bool {
+    use Action::*;
+    match (role, action) {
+        (Role::Owner, _) => true,
+        (Role::Admin, ManageIntegrations) => false,
+        (Role::Admin, _) => true,
+        (Role::Operator | Role::Viewer, Read | Query | Export) => true,
+        (Role::Operator, Deliver | Replay | DecideDrift | WorkFindings) => true,
+        (Role::Operator | Role::Viewer, _) => false,
+    }
+}
+
+/// What a token may do, whoever made it: never what needs a person.
+pub fn grant_may(grant: Grant, action: Action) -> bool {
+    match (grant, action) {
+        (Grant::Read, Action::Read) => true,
+        (Grant::Query, Action::Read | Action::Query) => true,
+        (Grant::Deliver, Action::Deliver) => true,
+        (Grant::Read | Grant::Query | Grant::Deliver, _) => false,
+    }
+}

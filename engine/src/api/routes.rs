@@ -1,0 +1,13 @@
+//! The endpoints, a file a subject: each reads what it was sent, calls the machine, and answers.
+
+pub mod account;
+pub mod answers;
+pub mod checks;
+pub mod deliveries;
+pub mod drift;
+pub mod house;
+pub mod members;
+pub mod settings;
+pub mod sql;
+pub mod tokens;
+pub mod trail;
