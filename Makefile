@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 DEMO_LAKE ?= ./demo-lake
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-interop chaos bench drill lint setup
+.PHONY: help demo test test-interop chaos bench drill security lint setup
 
 help:
 	@echo "make demo          build the release binary and show the main job on a lake in ./demo-lake"
@@ -14,6 +14,7 @@ help:
 	@echo "make chaos         faults at every door in random histories, kills, full disks, power cuts (an hour; CHAOS_SEED replays)"
 	@echo "make bench         ingest speed beside Polars and arrow-csv, and each stage beside its limit"
 	@echo "make drill         backup, disaster, restore, and proof that every view is as it was"
+	@echo "make security      schemathesis, sqlmap and testssl against the running front desk (needs Python and the registries)"
 	@echo "make lint          rustfmt and clippy, warnings are errors"
 
 demo: setup
@@ -42,6 +43,11 @@ bench: setup
 # SQLite and PostgreSQL; it says what was compared and how long each step took.
 drill: setup
 	cargo test --workspace --locked --test it -- drill_ --nocapture --test-threads 1
+
+# Tools that others wrote attack the running front desk; see tests/security/run.sh.
+security: setup
+	$(if $(BONDED_BIN),,cargo build --workspace --bins --locked)
+	tests/security/run.sh
 
 lint:
 	@if cargo fmt --version >/dev/null 2>&1; then \

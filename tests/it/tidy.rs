@@ -134,3 +134,34 @@ fn every_source_file_says_what_it_is_for() {
         }
     }
 }
+
+#[test]
+fn only_the_api_knows_http() {
+    let words = ["axum", "tower", "hyper", "utoipa", "StatusCode", "Set-Cookie"];
+    for (path, text) in sources("engine/src") {
+        let is_api = path.components().any(|part| part.as_os_str() == "api") || path.ends_with("engine/src/api.rs");
+        for line in text.lines().filter(|line| !is_api && !line.trim_start().starts_with("//")) {
+            assert!(
+                !words.iter().any(|word| line.contains(word)),
+                "HTTP outside of the api, in {}: {}",
+                path.display(),
+                line.trim()
+            );
+        }
+    }
+}
+
+/// In `/openapi.json` a type is known by its name alone: the second of two would silently stand for both.
+#[test]
+fn no_two_types_of_the_api_have_one_name() {
+    let mut names = std::collections::HashMap::new();
+    for (path, text) in sources("engine/src/api/routes") {
+        for line in text.lines() {
+            let Some(name) = line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub enum ")) else { continue };
+            let name: String = name.chars().take_while(char::is_ascii_alphanumeric).collect();
+            if let Some(other) = names.insert(name.clone(), path.clone()) {
+                panic!("{name} stands in {} and {}", path.display(), other.display());
+            }
+        }
+    }
+}

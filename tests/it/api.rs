@@ -1,0 +1,6 @@
+//! The front desk over HTTP, on the real binary: who gets what from each endpoint, and what it makes of bad requests.
+
+mod client;
+mod matrix;
+mod requests;
+mod team;
