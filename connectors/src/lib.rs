@@ -10,6 +10,7 @@ pub mod identity;
 pub mod keys;
 pub mod lake;
 pub mod mailer;
+pub mod oidc;
 pub mod raw;
 pub mod seal;
 pub mod store;
