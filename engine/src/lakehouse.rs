@@ -11,6 +11,7 @@ use bonded_connectors::{
         keyring::{Keyring, RootSource},
     },
     lake::{Lake, OpenStore, Tables, lake_folder, open_store},
+    oidc::Provider,
     raw::RawZone,
     seal::{DocumentKey, NameKey, TenantSecret},
     store::{ControlStore, Place, Probe, TenantRecord, TenantStore, fence::Fence, queue::Queue},
@@ -215,6 +216,11 @@ impl Lakehouse {
         let key = KeyId(self.record(tenant).await?.key_id);
         let state = self.keys.describe(&key).await?.state;
         Ok((key, state))
+    }
+
+    /// The foreign identity provider as set; made once by who serves, for it keeps the provider's keys.
+    pub fn identity_provider(&self) -> Result<Option<Provider>> {
+        self.settings.oidc.provider(self.clock.clone())
     }
 
     /// The embedded key service, for what only it needs: a backup of its own.

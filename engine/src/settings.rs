@@ -10,11 +10,13 @@ use crate::error::{Error, Result};
 
 mod api;
 mod desk;
+mod oidc;
 mod serve;
 
 pub use api::ApiSettings;
 pub(crate) use desk::millis;
 pub use desk::{DeskSettings, MailSettings};
+pub use oidc::OidcSettings;
 pub use serve::ServeSettings;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,6 +31,7 @@ pub struct Settings {
     pub attest: AttestSettings,
     pub serve: ServeSettings,
     pub api: ApiSettings,
+    pub oidc: OidcSettings,
     pub backup: BackupSettings,
     pub maintain: MaintainSettings,
     pub display: DisplaySettings,
@@ -134,6 +137,7 @@ impl Default for Settings {
             attest: AttestSettings::default(),
             serve: ServeSettings::default(),
             api: ApiSettings::default(),
+            oidc: OidcSettings::default(),
             backup: BackupSettings::default(),
             maintain: MaintainSettings::default(),
             display: DisplaySettings::default(),
@@ -205,6 +209,7 @@ impl Settings {
         settings.query.time_max()?;
         settings.serve.check()?;
         settings.api.check()?;
+        settings.oidc.check()?;
         settings.maintain.check()?;
         settings.desk.check()?;
         settings.mail.check()?;
@@ -238,6 +243,7 @@ impl Settings {
             serve: ServeSettings { inbox: Some(PathBuf::new()), ..ServeSettings::default() },
             desk: DeskSettings { url: Some(String::new()), ..DeskSettings::default() },
             mail: MailSettings { smtp: Some(String::new()), outbox: Some(PathBuf::new()), ..MailSettings::default() },
+            oidc: OidcSettings::complete(),
             backup: BackupSettings { keys_passphrase: Some(String::new()) },
             query: QuerySettings { checks_dir: Some(PathBuf::new()), ..QuerySettings::default() },
             ..Self::default()

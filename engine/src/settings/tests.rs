@@ -38,6 +38,19 @@ fn unknown_keys_wrong_types_and_impossible_values_are_refused_by_name() {
         ("", vec![("BONDED_DESK_PASSWORD_COST", "4")], "password_cost"),
         ("[maintain]\nsnapshot_age_max = \"soon\"", vec![], "snapshot_age_max"),
         ("[maintain]\nsnapshots_min = 0", vec![], "snapshots_min"),
+        ("[oidc]\naudience = \"lake\"", vec![], "oidc.issuer"),
+        ("[oidc]\nissuer = \"https://idp.example\"", vec![], "oidc.client_id"),
+        ("[oidc]\nissuer = \"http://idp.example\"\naudience = \"lake\"", vec![], "oidc.issuer"),
+        ("[oidc]\nissuer = \"https://idp.example\"\naudience = \"a\"\nskew = \"6m\"", vec![], "oidc.skew"),
+        ("[oidc]\nissuer = \"https://idp.example\"\naudience = \"a\"\nclient_id = \"a\"", vec![], "oidc.audience"),
+        ("[oidc]\nissuer = \"https://idp.example\"\naudience = \"a\"\ncognito = true", vec![], "oidc.cognito"),
+        ("[oidc]\nissuer = \"https://idp.example\"\ncognito = true", vec![], "oidc.clients"),
+        ("[oidc]\nissuer = \"https://idp.example\"\naudience = \"a\"\nclients = [\"b\"]", vec![], "oidc.clients"),
+        ("[oidc]\nissuer = \"https://idp.example\"\naudience = \"a\"\ntenant_claim = \"email\"", vec![], "oidc.tenant_claim"),
+        ("[oidc]\nissuer = \"https://idp.example\"\naudience = \"a\"\njwks_uri = \"ftp://idp.example\"", vec![], "oidc.jwks_uri"),
+        ("[oidc]\nissuer = \"https://idp.example\"\naudience = \"a\"\ntoken_endpoint = \"https://a\"", vec![], "together"),
+        ("[oidc]\nissuer = \"https://idp.example\"\naudience = \"a\"\nkeys_stale_max = \"1m\"", vec![], "keys_stale_max"),
+        ("[oidc]\nissuer = \"https://idp.example\"\nclient_id = \"a\"\nscopes = [\"email\"]", vec![], "oidc.scopes"),
     ] {
         let error = load(toml, &environment).expect_err(toml);
         assert_eq!(error.kind(), crate::error::ErrorKind::Setup);
@@ -83,4 +96,20 @@ fn letters_lie_beside_the_lake_until_a_folder_or_a_server_is_named() {
     let settings = load("", &[("BONDED_MAIL_OUTBOX", "/srv/letters"), ("BONDED_MAIL_SMTP", "env:NAME")]).expect("well formed");
     assert_eq!(settings.outbox_dir().expect("as set"), PathBuf::from("/srv/letters"));
     assert_eq!(settings.mail.smtp.as_deref(), Some("env:NAME"));
+}
+
+#[test]
+fn an_identity_provider_is_named_by_file_or_environment_and_its_secret_only_by_reference() {
+    let environment = [("BONDED_OIDC_ISSUER", "https://idp.example/realm"), ("BONDED_OIDC_AUDIENCE", "bonded")];
+    let settings = load("[oidc]\nclient_id = \"desk\"\nclient_secret = \"hunter2\"\n", &environment).expect("well formed");
+    let clock = std::sync::Arc::new(bonded_connectors::clock::SystemClock);
+    let error = settings.oidc.provider(clock.clone()).expect_err("a literal secret");
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), "hunter2\n").expect("it can be written");
+    let named = OidcSettings { client_secret: Some(format!("file:{}", file.path().display())), ..settings.oidc };
+    let provider = named.provider(clock.clone()).expect("sound").expect("set");
+    assert!(!format!("{provider:?}").contains("hunter2"), "{provider:?}");
+    assert!(OidcSettings::default().provider(clock).expect("nothing to do").is_none());
 }
