@@ -64,3 +64,4 @@ lint:
 
 setup:
 	@tests/setup.sh
+	@tests/oidc/install.sh >/dev/null

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Gives a Debian machine with Rust what the tests need beyond it: a C compiler, PostgreSQL's server programs and a pooler
-# before them, and what refuses syncs (strace) and cuts the power (nbdkit over FUSE); and, in a Python environment of its own,
-# a mail server.
+# before them, what refuses syncs (strace) and cuts the power (nbdkit over FUSE); in a Python environment of its own, a mail
+# server; and Node, on which a real OpenID provider runs.
 # As root it installs what is missing; otherwise it names the packages. Does nothing, quickly, where all is there.
 # It never starts a server: the catalog tests start a private PostgreSQL of their own and stop it.
 set -euo pipefail
@@ -14,6 +14,8 @@ command -v strace >/dev/null || missing+=(strace)
 command -v nbdkit >/dev/null || missing+=(nbdkit)
 command -v nbdfuse >/dev/null || missing+=(libnbd-bin)
 command -v fusermount3 >/dev/null || missing+=(fuse3)
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
 
 # A mail server that keeps what it is sent, for the tests of letters. Without Python they say so and are left out.
 venv="$HOME/.cache/bonded/venv"
@@ -34,7 +36,7 @@ trap mail_server EXIT
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "setup: these Debian packages are missing: ${missing[*]}"
     echo "setup: as root, run: apt-get update && apt-get install --no-install-recommends ${missing[*]}"
-    echo "setup: without postgresql, pgbouncer, strace or nbdkit the tests that need them say so and are left out; without a C compiler nothing builds"
+    echo "setup: without postgresql, pgbouncer, strace, nbdkit or node the tests that need them say so and are left out; without a C compiler nothing builds"
     exit 0
 fi
 

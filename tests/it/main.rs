@@ -26,6 +26,7 @@ mod kill;
 mod leaks;
 mod maintain;
 mod masking;
+mod oidc;
 mod people;
 mod pollock;
 mod postgres;
