@@ -46,7 +46,7 @@ impl Provider {
     /// Asks nobody anything yet: a provider that is down does not keep the process from starting.
     pub fn new(trust: Trust, clock: Arc<dyn Clock>) -> Result<Self> {
         let places = trust.places()?;
-        let http = Http::new(trust.time_max)?;
+        let http = Http::new(trust.time_max, trust.authorities.as_deref())?;
         let metadata = discovery::cached(&trust, &places, &http, clock.clone());
         let keys = keys::cached(&trust, places.keys, &http, &metadata, clock.clone());
         Ok(Self { rules: Rules::of(&trust), trust, clock, http, sign_in: places.sign_in, metadata, keys })

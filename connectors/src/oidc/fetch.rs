@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use reqwest::{StatusCode, redirect::Policy};
+use reqwest::{Certificate, StatusCode, redirect::Policy};
 use url::{Host, Url};
 
 use crate::{Error, ErrorKind, Result};
@@ -16,10 +16,18 @@ pub(super) struct Http {
 
 impl Http {
     /// `time_max`: from the first byte sent to the last one read.
-    pub fn new(time_max: Duration) -> Result<Self> {
+    pub fn new(time_max: Duration, authorities: Option<&str>) -> Result<Self> {
+        let trusted = match authorities {
+            Some(pem) => match Certificate::from_pem_bundle(pem.as_bytes()) {
+                Ok(certificates) if !certificates.is_empty() => certificates,
+                _ => return Err(Error::new(ErrorKind::Setup, "oidc.authorities has no certificates in PEM form")),
+            },
+            None => Vec::new(),
+        };
         let client = || {
             let builder = reqwest::Client::builder().redirect(Policy::none()).referer(false).timeout(time_max);
-            builder.connect_timeout(time_max).pool_max_idle_per_host(2).user_agent("bonded")
+            let builder = builder.connect_timeout(time_max).pool_max_idle_per_host(2).user_agent("bonded");
+            trusted.iter().cloned().fold(builder, reqwest::ClientBuilder::add_root_certificate)
         };
         let made = |client: reqwest::ClientBuilder| {
             client

@@ -113,6 +113,7 @@ pub fn trust() -> Trust {
             stale_max: std::time::Duration::from_secs(43_200),
         },
         time_max: std::time::Duration::from_secs(2),
+        authorities: None,
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Trust {
     pub times: Times,
     /// For one answer of the provider.
     pub time_max: Duration,
+    /// Certificates (PEM) that are trusted beside Mozilla's, where the provider's is of a house's own authority.
+    pub authorities: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! Promise: plain HTTP to anything but this machine, an audience that ID tokens have too, or a setting that would be without
 //! effect is refused at start.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bonded_connectors::{
     clock::Clock,
@@ -51,6 +51,8 @@ pub struct OidcSettings {
     pub keys_stale_max: String,
     /// For one answer of it.
     pub time_max: String,
+    /// PEM file of authorities that are trusted for it beside Mozilla's: a house's own.
+    pub authorities: Option<PathBuf>,
 }
 
 impl Default for OidcSettings {
@@ -74,6 +76,7 @@ impl Default for OidcSettings {
             keys_retry: "15s".into(),
             keys_stale_max: "12h".into(),
             time_max: "5s".into(),
+            authorities: None,
         }
     }
 }
@@ -90,6 +93,7 @@ impl OidcSettings {
             audience: some(),
             client_id: some(),
             client_secret: some(),
+            authorities: Some(PathBuf::new()),
             ..Self::default()
         }
     }
@@ -114,9 +118,15 @@ impl OidcSettings {
     pub fn provider(&self, clock: Arc<dyn Clock>) -> Result<Option<Provider>> {
         let given = self.client_secret.as_deref().map(secret).transpose()?.map(Zeroizing::new);
         match self.trust(given)? {
-            Some(trust) => Ok(Some(Provider::new(trust, clock)?)),
+            Some(trust) => Ok(Some(Provider::new(Trust { authorities: self.read_authorities()?, ..trust }, clock)?)),
             None => Ok(None),
         }
+    }
+
+    fn read_authorities(&self) -> Result<Option<String>> {
+        let Some(path) = &self.authorities else { return Ok(None) };
+        let cannot = |error| Error::setup(format!("cannot read oidc.authorities {}", path.display())).with_source(error);
+        std::fs::read_to_string(path).map(Some).map_err(cannot)
     }
 
     fn trust(&self, secret: Option<Zeroizing<String>>) -> Result<Option<Trust>> {
@@ -147,6 +157,7 @@ impl OidcSettings {
                 stale_max: duration("keys_stale_max", &self.keys_stale_max)?,
             },
             time_max: duration("time_max", &self.time_max)?,
+            authorities: None,
         }))
     }
 }

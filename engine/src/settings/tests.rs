@@ -111,5 +111,7 @@ fn an_identity_provider_is_named_by_file_or_environment_and_its_secret_only_by_r
     let named = OidcSettings { client_secret: Some(format!("file:{}", file.path().display())), ..settings.oidc };
     let provider = named.provider(clock.clone()).expect("sound").expect("set");
     assert!(!format!("{provider:?}").contains("hunter2"), "{provider:?}");
+    let absent = OidcSettings { authorities: Some("/nowhere/authorities.pem".into()), ..named };
+    assert!(absent.provider(clock.clone()).expect_err("no such file").to_string().contains("oidc.authorities"));
     assert!(OidcSettings::default().provider(clock).expect("nothing to do").is_none());
 }

@@ -1,6 +1,10 @@
 //! Against a server that misbehaves on demand; the real provider is met in `tests/it/oidc.rs`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io::{Read, Write},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -91,9 +95,60 @@ async fn a_redirect_is_not_followed() {
 
 #[tokio::test]
 async fn plain_http_leaves_this_machine_for_no_address() {
-    let http = Http::new(Duration::from_millis(500)).unwrap();
+    let http = Http::new(Duration::from_millis(500), None).unwrap();
     let error = http.get(&Url::parse("http://idp.lantern.example/keys").unwrap(), 10).await.expect_err("plain");
     assert!(format!("{error:?}").contains("scheme"), "{error:?}");
+}
+
+/// Answers over TLS with a certificate for `localhost` that only its own PEM vouches for; until the test ends.
+fn tls_server(body: String) -> (u16, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut connection = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut tls = rustls::Stream::new(&mut connection, &mut stream);
+            // A client that does not trust us hangs up here.
+            if tls.read(&mut [0; 4096]).is_ok() {
+                drop(tls.write_all(ok(&body).as_bytes()));
+                connection.send_close_notify();
+                drop(connection.write_tls(&mut stream));
+            }
+        }
+    });
+    (port, made.cert.pem())
+}
+
+#[tokio::test]
+async fn a_certificate_counts_where_an_authority_vouches_for_it_and_its_name() {
+    let (port, pem) = tls_server(json!({"keys": [KEY.jwk("k1")]}).to_string());
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
+    let asked = |host: &str, authorities: Option<&String>| {
+        let keys = format!("https://{host}:{port}/keys");
+        let trust = Trust { jwks_uri: Some(keys), authorities: authorities.cloned(), ..trust() };
+        Provider::new(trust, Arc::new(FixedClock(super::now()))).expect("sound")
+    };
+    let token = super::signed(&claims());
+    asked("localhost", Some(&pem)).access(&token).await.expect("good");
+    asked("localhost", Some(&format!("{other}{pem}"))).access(&token).await.expect("one of two");
+    for (host, authorities) in [("localhost", None), ("localhost", Some(&other)), ("127.0.0.1", Some(&pem))] {
+        let error = asked(host, authorities).access(&token).await.expect_err(host);
+        assert!(error.kind() == ErrorKind::Retry && error.to_string().contains("certificate"), "{error}");
+    }
+    for pem in ["", "garbage"] {
+        let trust = Trust { authorities: Some(pem.to_owned()), ..trust() };
+        let error = Provider::new(trust, Arc::new(FixedClock(super::now()))).expect_err("no certificate");
+        assert_eq!(error.kind(), ErrorKind::Setup);
+    }
 }
 
 #[test]
