@@ -73,6 +73,11 @@ impl RawZone {
         Self { store, keys }
     }
 
+    /// For what is kept beside it by the same means.
+    pub(crate) fn objects(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
     /// Reads `source` once to its end: digest, seal, store. One call to the key service, before the first byte, so
     /// that a key that may not be used is told at once. Memory is bounded, whatever the size.
     ///

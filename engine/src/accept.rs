@@ -2,10 +2,11 @@
 //! Promise: later files bind by the mapping; earlier rows are filled from `_rescued`; a cell that fails the new type stays
 //! there. A quarantined file whose columns are named is replayed. Run again after a crash, it goes on.
 
-use bonded_connectors::store::alerts::Alert;
+use bonded_connectors::store::{alerts::Alert, audit::NewEvent};
 use bonded_schemas::{Column, ColumnType, DriftKind, Evidence, Mapping, Registry, Report, Required, edition};
 
 use crate::{
+    audit::Change,
     decided,
     error::{Error, ErrorKind, Result},
     ingest::{DriftAlert, QuarantineAlert, ensure_table, quarantine_text, replay},
@@ -82,13 +83,27 @@ pub async fn reject(house: &Lakehouse, tenant: &Tenant, fingerprint: &str, note:
 }
 
 async fn apply(house: &Lakehouse, tenant: &Tenant, alert: Alert, matter: Matter, decision: Decision) -> Result<Accepted> {
+    // A quarantined file that resembles no report has no mapping, and is refused below.
+    let report: Option<Report> = alert.report.parse().ok();
+    let before = told(tenant, report, &alert.state).await?;
     let accepted = match matter {
         Matter::Drift(body) => accept_drift(tenant, &alert, &body, decision).await?,
         Matter::Quarantine(body) => accept_quarantine(house, tenant, &alert, &body, decision).await?,
     };
-    tenant.ledger.accept_alert(&alert.kind, &alert.fingerprint).await?;
-    tenant.audit(house.clock.as_ref(), "drift.accept", &alert.fingerprint, "done").await?;
+    let change = Change::between(&before, &told(tenant, report, "accepted").await?)?;
+    let event = tenant.sealed_change("drift.accept", &alert.fingerprint, "done", change)?;
+    let event = NewEvent { at: house.clock.now(), sealed: &event };
+    tenant.ledger.accept_alert_with(&alert.kind, &alert.fingerprint, event).await?;
     Ok(accepted)
+}
+
+/// The report's mapping and the alert's state, for the trail.
+async fn told(tenant: &Tenant, report: Option<Report>, state: &str) -> Result<serde_json::Value> {
+    let mapping = match report {
+        Some(report) => Some(tenant.mapping(report).await?),
+        None => None,
+    };
+    Ok(serde_json::json!({ "state": state, "report": report, "mapping": mapping }))
 }
 
 /// New columns and renames join mapping and table, and earlier rows are filled.

@@ -10,6 +10,7 @@ use bonded_queries::{ImporterNumbers, Ledger, Limits, Session, SessionParts};
 use bonded_schemas::Receipt;
 
 use crate::{
+    audit,
     error::{Error, ErrorKind, Result},
     findings,
     ingest::{DriftAlert, quarantine_text},
@@ -50,6 +51,7 @@ async fn open(house: &Lakehouse, tenant: &Tenant, importer_numbers: ImporterNumb
         store: house.lake.store(),
         root_url: house.lake.root().to_owned(),
         meta: later(tenant.clone()),
+        trail: audit::may_read(tenant.scope.actor()).then(|| trail(tenant.clone())),
         rules: rules::book(&house.settings)?,
         importer_numbers,
         limits: Limits {
@@ -79,6 +81,10 @@ fn times(values: impl IntoIterator<Item = chrono::DateTime<chrono::Utc>>) -> Arr
 
 fn later(tenant: Tenant) -> Ledger {
     Box::pin(async move { Ok(meta(&tenant).await?) })
+}
+
+fn trail(tenant: Tenant) -> Ledger {
+    Box::pin(async move { Ok(vec![(audit::meta::TABLE.to_owned(), audit::meta::table(&tenant).await?)]) })
 }
 
 /// `deliveries`, `rejects`, `warnings`, `control_totals` and `drift`, unsealed for this session.

@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use bonded_connectors::store::findings::FindingRow;
+use bonded_connectors::store::{audit::NewEvent, findings::FindingRow};
 use bonded_queries::reconcile::{CheckResult, Outcome};
 use bonded_schemas::{Finding, Severity};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{
+    audit::Change,
     decided,
     error::{Error, ErrorKind, Result},
     lakehouse::{Lakehouse, Tenant},
@@ -195,7 +197,9 @@ pub async fn record(house: &Lakehouse, tenant: &Tenant, results: &[CheckResult])
     }
     places::fill(house, tenant, &mut changed).await?;
     let rows = changed.iter().map(|kept| sealed(tenant, kept)).collect::<Result<Vec<_>>>()?;
-    tenant.ledger.put_findings(&rows).await?;
+    let object = tenant.scope.tenant().as_str();
+    let event = tenant.sealed_change("finding.record", object, "done", Change::made(&recorded)?)?;
+    tenant.ledger.put_findings_with(&rows, NewEvent { at: house.clock.now(), sealed: &event }).await?;
     Ok(recorded)
 }
 
@@ -256,10 +260,13 @@ pub async fn explain(house: &Lakehouse, tenant: &Tenant, id: &str, note: &str) -
     let at = house.clock.now().to_rfc3339();
     let note = Note { at, by: tenant.scope.actor().to_string(), text: note.trim().to_owned() };
     decided::keep(house, tenant, decided::Decided::Explain { finding: kept.id.clone(), note: note.clone() }).await?;
+    let before = json!({ "state": kept.state, "notes": kept.notes.len() });
+    let after = json!({ "state": State::Explained, "notes": kept.notes.len() + 1, "note": note.text });
     kept.notes.push(note);
     kept.state = State::Explained;
-    tenant.ledger.put_findings(&[sealed(tenant, &kept)?]).await?;
-    tenant.audit(house.clock.as_ref(), "finding.explain", &kept.id, "explained").await?;
+    let event = tenant.sealed_change("finding.explain", &kept.id, "explained", Change::between(&before, &after)?)?;
+    let event = NewEvent { at: house.clock.now(), sealed: &event };
+    tenant.ledger.put_findings_with(&[sealed(tenant, &kept)?], event).await?;
     Ok(kept)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bonded_connectors::{
+    audit::Segments,
     clock::Clock,
     keys::{
         KeyId, KeyState, Keys,
@@ -14,19 +15,21 @@ use bonded_connectors::{
     oidc::Provider,
     raw::RawZone,
     seal::{DocumentKey, NameKey, TenantSecret},
-    store::{ControlStore, Place, Probe, TenantRecord, TenantStore, fence::Fence, queue::Queue},
+    store::{ControlStore, Place, Probe, TenantRecord, TenantStore, audit::NewEvent, fence::Fence, queue::Queue},
 };
-use bonded_schemas::{Actor, Mapping, Report, TenantId, TenantScope};
+use bonded_schemas::{Mapping, Report, TenantId, TenantScope};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::OnceCell;
 
 use crate::{
+    audit::{AuditEvent as Event, Change, keep},
     error::{Error, ErrorKind, Result},
     settings::{Settings, secret},
 };
 
-mod identity;
+pub(crate) mod identity;
 
+pub use crate::audit::AuditEvent;
 pub(crate) use identity::{Identity, generated, unwrapped};
 
 #[derive(Debug)]
@@ -50,6 +53,8 @@ pub struct Tenant {
     pub ledger: TenantStore,
     pub tables: Tables,
     pub names: NameKey,
+    /// Of its audit trail.
+    pub segments: Segments,
     documents: DocumentKey,
 }
 
@@ -144,16 +149,28 @@ impl Lakehouse {
             };
             self.raw.put_tenant_record(scope, &secret.derive().0, &record).await?;
         }
-        self.adopt_tenant(scope).await
+        let record = self.kept_record(scope).await?;
+        let told = serde_json::json!({ "tenant": record.tenant, "key_id": record.key_id, "created_at": record.created_at });
+        let event = Event::new(scope.actor().clone(), "tenant.add", record.tenant.as_str(), "added");
+        let event = self.sealed(event.changing(Change::made(&told)?)).await?;
+        if !self.control.add_tenant_with(&record, NewEvent { at: self.clock.now(), sealed: &event }).await? {
+            return Ok(false);
+        }
+        self.tenant(scope).await?.audit(self.clock.as_ref(), "tenant.add", record.tenant.as_str(), "added").await?;
+        Ok(true)
     }
 
     /// Takes a tenant up as its record in the raw zone tells of it, which stays there when the control store is lost.
     pub(crate) async fn adopt_tenant(&self, scope: &TenantScope) -> Result<bool> {
-        let record = self.raw.tenant_record(scope).await?.ok_or_else(|| {
+        let record = self.kept_record(scope).await?;
+        Ok(self.control.add_tenant(&record).await?)
+    }
+
+    async fn kept_record(&self, scope: &TenantScope) -> Result<TenantRecord> {
+        self.raw.tenant_record(scope).await?.ok_or_else(|| {
             let tenant = scope.tenant();
             Error::new(ErrorKind::Damaged, format!("the raw zone has no record of tenant {tenant}; restore it from a backup"))
-        })?;
-        Ok(self.control.add_tenant(&record).await?)
+        })
     }
 
     /// Whether the control store answers.
@@ -192,7 +209,13 @@ impl Lakehouse {
         let (names, documents) = secret.derive();
         let ledger = self.control.open_tenant(scope).await?.marking(&names);
         let tables = self.lake.tables(scope, &ledger, &key);
-        Ok(Tenant { scope: scope.clone(), key, ledger, tables, names, documents })
+        let segments = Segments::new(self.raw.clone(), self.lake.local_root());
+        let tenant = Tenant { scope: scope.clone(), key, ledger, tables, names, segments, documents };
+        // Nothing is appended to a control store that lost its trail before it has it again.
+        if tenant.ledger.audit_head().await?.events == 0 {
+            keep::take_up(&tenant).await?;
+        }
+        Ok(tenant)
     }
 
     /// Puts the tenant's secret under the newest version of its key; `false` when it is already. A dry run only tells.
@@ -289,48 +312,6 @@ impl Tenant {
         let sealed = self.seal("mapping", report.code(), mapping)?;
         Ok(self.ledger.put_mapping(report, &sealed).await?)
     }
-
-    /// Appends to the audit tail: who did what to which object, and how it ended.
-    pub async fn audit(&self, clock: &dyn Clock, action: &str, object: &str, result: &str) -> Result<()> {
-        let sealed = self.sealed_event(action, object, result)?;
-        self.ledger.append_audit(clock.now(), &sealed).await?;
-        Ok(())
-    }
-
-    /// An event for the audit tail, for a step that appends it with what else it records.
-    pub(crate) fn sealed_event(&self, action: &str, object: &str, result: &str) -> Result<String> {
-        let event = AuditEvent {
-            actor: self.scope.actor().clone(),
-            action: action.to_owned(),
-            object: object.to_owned(),
-            result: result.to_owned(),
-            before: None,
-            after: None,
-        };
-        self.seal("audit", "event", &event)
-    }
-
-    /// The tenant's own trail, oldest first, its chain checked: when, and what.
-    pub async fn trail(&self) -> Result<Vec<(String, AuditEvent)>> {
-        let rows = self.ledger.audit().await?;
-        rows.into_iter().map(|row| Ok((row.at, self.unseal("audit", "event", &row.sealed)?))).collect()
-    }
-}
-
-/// One line of the audit trail; when and in which order lies beside it in the chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub struct AuditEvent {
-    #[serde(flatten)]
-    pub actor: Actor,
-    pub action: String,
-    pub object: String,
-    /// `done`, `refused: <why>`, or what else came of it.
-    pub result: String,
-    /// Of a change: what stood there before and what stands there now; secrets and Social Security numbers masked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<serde_json::Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<serde_json::Value>,
 }
 
 pub(crate) fn root_source(settings: &Settings) -> Result<RootSource> {

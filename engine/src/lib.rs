@@ -6,6 +6,7 @@ pub mod accept;
 pub mod answers;
 mod api;
 pub mod attest;
+pub mod audit;
 pub mod backup;
 pub mod checks;
 pub mod claims;

@@ -3,7 +3,8 @@
 //! time; run again after a crash, it goes on where it stood. Files are read under today's settings and editions.
 //! Never: an object of the raw zone is changed, and a ledger that holds deliveries is not written over.
 //!
-//! What the raw zone cannot give: the keys; the audit trail; when alerts were raised and findings first seen; scores, until
+//! The audit trail comes back as far as it was sealed into segments (`audit/keep.rs`), before anything is written to it.
+//! What neither gives: the keys; the trail's newest events; when alerts were raised and findings first seen; scores, until
 //! they are taken again.
 
 use bonded_connectors::store::ledger::LedgerRow;
@@ -14,10 +15,11 @@ use serde::Serialize;
 use crate::{
     accept::accept_again,
     answers::session,
+    audit::keep,
     decided::{self, Decided},
     error::{Error, ErrorKind, Result},
     findings, ingest,
-    lakehouse::{AuditEvent, Lakehouse, Tenant},
+    lakehouse::{Lakehouse, Tenant},
 };
 
 const ACTION: &str = "rebuild";
@@ -56,20 +58,13 @@ pub enum Standing {
 }
 
 pub async fn standing(tenant: &Tenant) -> Result<Standing> {
-    let mut standing = Standing::Fresh;
-    for row in tenant.ledger.audit().await? {
-        let event: AuditEvent = tenant.unseal("audit", "event", &row.sealed)?;
-        standing = match (standing, event.action.as_str(), event.result.as_str()) {
-            (Standing::Fresh, ACTION, BEGUN) => Standing::Begun,
-            // Looking at an empty ledger puts nothing into it.
-            (Standing::Fresh, "verify" | "backup" | "restore", _) => Standing::Fresh,
-            (Standing::Fresh, ..) | (Standing::Begun, ACTION, DONE) => return Ok(Standing::Kept),
-            (standing, ..) => standing,
-        };
-    }
-    match standing {
-        Standing::Fresh if !tenant.ledger.deliveries().await?.is_empty() => Ok(Standing::Kept),
-        standing => Ok(standing),
+    let trail = tenant.trail().await?;
+    let last = trail.iter().rev().map(|(_, event)| event).find(|event| event.action == ACTION);
+    match last {
+        Some(event) if event.result == BEGUN => Ok(Standing::Begun),
+        // The trail may be that of a ledger that was lost; what is there now is in the ledger itself.
+        _ if tenant.ledger.deliveries().await?.is_empty() => Ok(Standing::Fresh),
+        _ => Ok(Standing::Kept),
     }
 }
 
@@ -93,6 +88,7 @@ pub async fn rebuild(house: &Lakehouse, tenant: &Tenant, watch: &(dyn Fn(u64, u6
             return Err(Error::new(ErrorKind::Refused, message));
         }
     }
+    keep::settle(tenant).await?;
     let mut rebuilt = Rebuilt { tenant: name.to_owned(), ..Rebuilt::default() };
     let events = history(house, tenant, &mut rebuilt).await?;
     let all = events.len() as u64;

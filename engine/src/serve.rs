@@ -110,6 +110,7 @@ pub async fn run(
             }
             Role::Maintain => {
                 running.spawn(upkeep::run(shop.clone(), stopped.clone()));
+                running.spawn(upkeep::sign(shop.clone(), stopped.clone()));
             }
         }
     }

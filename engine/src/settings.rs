@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 mod api;
+mod audit;
 mod desk;
 mod oidc;
 mod serve;
 
 pub use api::ApiSettings;
+pub use audit::AuditSettings;
 pub(crate) use desk::millis;
 pub use desk::{DeskSettings, MailSettings};
 pub use oidc::OidcSettings;
@@ -37,6 +39,7 @@ pub struct Settings {
     pub display: DisplaySettings,
     pub desk: DeskSettings,
     pub mail: MailSettings,
+    pub audit: AuditSettings,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -143,6 +146,7 @@ impl Default for Settings {
             display: DisplaySettings::default(),
             desk: DeskSettings::default(),
             mail: MailSettings::default(),
+            audit: AuditSettings::default(),
         }
     }
 }
@@ -213,6 +217,7 @@ impl Settings {
         settings.maintain.check()?;
         settings.desk.check()?;
         settings.mail.check()?;
+        settings.audit.check()?;
         if settings.ingest.record_bytes_max < 1024
             || settings.ingest.batch_rows == 0
             || settings.ingest.encoders_max == 0

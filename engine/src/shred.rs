@@ -6,13 +6,15 @@
 use bonded_connectors::{
     keys::{DELETION_DAYS, KeyId, KeyState},
     seal::signing,
-    store::shreds::ShredRow,
+    store::{audit::NewEvent, shreds::ShredRow},
 };
 use bonded_schemas::TenantId;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{
+    audit::Change,
     error::{Error, ErrorKind, Result},
     lakehouse::Lakehouse,
 };
@@ -110,8 +112,9 @@ pub async fn request(house: &Lakehouse, actor: &str, tenant: &TenantId, reason: 
     );
     let order =
         Order { id, tenant: tenant.clone(), state: State::Requested, text, approvals: Vec::new(), destroy_at: None, proof: None };
-    house.control.put_shred(&row(&order)?).await?;
-    house.audit(actor, "shred.request", tenant.as_str(), &format!("order {}", order.id)).await?;
+    let change = Change::made(&json!({ "order": order.id, "state": order.state, "days": days, "reason": reason.trim() }))?;
+    let event = house.sealed_event(actor, "shred.request", tenant.as_str(), &format!("order {}", order.id), change).await?;
+    house.control.put_shred(&row(&order)?, NewEvent { at: house.clock.now(), sealed: &event }).await?;
     Ok(order)
 }
 
@@ -150,8 +153,7 @@ pub async fn approve(house: &Lakehouse, actor: &str, id: &str, signature: &str) 
         destroy_at = destroy_at.max(at);
     }
     order.destroy_at = destroy_at;
-    move_on(house, &mut order, State::Scheduled).await?;
-    house.audit(actor, "shred.approve", order.tenant.as_str(), &format!("order {id} scheduled")).await?;
+    move_on(house, &mut order, State::Scheduled, (actor, "shred.approve")).await?;
     Ok(order)
 }
 
@@ -178,8 +180,7 @@ pub async fn cancel(house: &Lakehouse, actor: &str, id: &str) -> Result<Order> {
             house.keys.enable(&key).await?;
         }
     }
-    move_on(house, &mut order, State::Cancelled).await?;
-    house.audit(actor, "shred.cancel", order.tenant.as_str(), &format!("order {id}")).await?;
+    move_on(house, &mut order, State::Cancelled, (actor, "shred.cancel")).await?;
     Ok(order)
 }
 
@@ -192,8 +193,7 @@ pub async fn finish(house: &Lakehouse, actor: &str) -> Result<Vec<Order>> {
             continue;
         }
         order.proof = Some(proof::make(house, &order).await?);
-        move_on(house, &mut order, State::Destroyed).await?;
-        house.audit(actor, "shred.destroy", order.tenant.as_str(), &format!("order {}", order.id)).await?;
+        move_on(house, &mut order, State::Destroyed, (actor, "shred.destroy")).await?;
         done.push(order);
     }
     Ok(done)
@@ -225,9 +225,16 @@ fn ordered_days(order: &Order) -> Result<u32> {
     days.ok_or_else(|| Error::new(ErrorKind::Damaged, format!("order {} does not say when", order.id)))
 }
 
-async fn move_on(house: &Lakehouse, order: &mut Order, to: State) -> Result<()> {
+async fn move_on(house: &Lakehouse, order: &mut Order, to: State, (actor, action): (&str, &str)) -> Result<()> {
     let from = std::mem::replace(&mut order.state, to);
-    match house.control.move_shred(from.as_str(), &row(order)?).await? {
+    let signers: Vec<&str> = order.approvals.iter().map(|approval| approval.owner.as_str()).collect();
+    let change = Change::between(
+        &json!({ "state": from }),
+        &json!({ "state": to, "destroy_at": order.destroy_at, "signed_by": signers }),
+    )?;
+    let told = format!("order {} {}", order.id, to.as_str());
+    let event = house.sealed_event(actor, action, order.tenant.as_str(), &told, change).await?;
+    match house.control.move_shred(from.as_str(), &row(order)?, NewEvent { at: house.clock.now(), sealed: &event }).await? {
         true => Ok(()),
         false => Err(Error::new(ErrorKind::Retry, format!("order {} was changed by somebody else; look at it again", order.id))),
     }

@@ -18,6 +18,7 @@ mod cells;
 mod ledger;
 mod store;
 mod tables;
+mod trail;
 
 /// How far to look.
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,9 +128,10 @@ pub fn closed_house(error: &crate::error::Error) -> Option<Verified> {
 pub async fn verify(house: &Lakehouse, scopes: &[TenantScope], depth: Depth, watch: Watch) -> Result<Verified> {
     let mut verified = Verified::default();
     shared(house, &mut verified).await?;
+    let anchors = trail::lake(house, &mut verified).await?;
     for scope in scopes {
         verified.tenants += 1;
-        match one(house, scope, depth, &watch, &mut verified).await {
+        match one(house, scope, depth, &watch, &anchors, &mut verified).await {
             Ok(()) => {}
             // A tenant that does not even open is damage of that tenant, and no reason to leave the others out.
             Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Internal | ErrorKind::Input) => {
@@ -167,20 +169,20 @@ async fn shared(house: &Lakehouse, verified: &mut Verified) -> Result<()> {
         let flaw = Flaw::new("control store: tenants", "has no row of a tenant whose folder is in the lake").at(folder);
         verified.tell(None, flaw, "the tenant cannot be opened", Mend::Rebuild);
     }
-    // The lake's own trail, once the lake has one.
-    if house.control().lake_record().await?.is_some()
-        && let Err(error) = house.trail().await
-    {
-        let follows = "the lake's own trail is not proof from there on";
-        verified.tell(None, Flaw::new("control store: audit of the lake", error.to_string()), follows, Mend::Restore);
-    }
     if let Err(error) = crate::rules::book(&house.settings) {
         verified.tell(None, Flaw::new("rules.toml", error.to_string()), "checks cannot judge by the lake's rules", Mend::Restore);
     }
     Ok(())
 }
 
-async fn one(house: &Lakehouse, scope: &TenantScope, depth: Depth, watch: &Watch, verified: &mut Verified) -> Result<()> {
+async fn one(
+    house: &Lakehouse,
+    scope: &TenantScope,
+    depth: Depth,
+    watch: &Watch,
+    anchors: &trail::Anchors,
+    verified: &mut Verified,
+) -> Result<()> {
     let Some((tenant, record)) = opened(house, scope, verified).await? else { return Ok(()) };
     self::record(house, &tenant, &record, verified).await?;
     // Listed before the ledger is read: what lies there then and is in no row has been left behind, or is on its way.
@@ -190,6 +192,7 @@ async fn one(house: &Lakehouse, scope: &TenantScope, depth: Depth, watch: &Watch
         Run { house, tenant: &tenant, depth, watch, store, objects, deliveries: Default::default(), reached: Default::default() };
     run.reached.insert(bonded_connectors::raw::RawZone::tenant_record_path(scope));
     cells::check(&run, verified);
+    trail::check(&mut run, anchors, verified).await?;
     ledger::check(&mut run, verified).await?;
     tables::check(&mut run, verified).await?;
     litter(&run, verified);

@@ -72,6 +72,9 @@ pub struct SessionParts {
     /// Tables of the tenant's ledger, shown under `meta`: `("deliveries", rows)` is `meta.deliveries`. Awaited when a question
     /// first names that schema: most name none, and the ledger may be long.
     pub meta: Ledger,
+    /// The audit trail, shown under `meta`, too; awaited when a question first names it. None for who may not read it: then
+    /// there is no such table.
+    pub trail: Option<Ledger>,
     /// Shown as `meta.rules_*`, and what checks judge by.
     pub rules: RuleBook,
     /// Whether personal numbers are shown; anything but [`ImporterNumbers::Masked`] needs a reason.
@@ -103,6 +106,8 @@ pub struct Session {
     works: Works,
     /// Until it was asked for.
     ledger: Mutex<Option<Ledger>>,
+    /// The same.
+    trail: Mutex<Option<Ledger>>,
     importer_numbers: ImporterNumbers,
 }
 
@@ -118,7 +123,7 @@ impl Session {
     /// # Errors
     /// `Damaged` when one does not open (a disabled key, say).
     pub async fn open(parts: SessionParts) -> Result<Self> {
-        let SessionParts { catalog, namespace, store, root_url, meta, rules, importer_numbers, limits } = parts;
+        let SessionParts { catalog, namespace, store, root_url, meta, trail, rules, importer_numbers, limits } = parts;
         let root = LakeRoot::new(&root_url);
         let mut histories = HashMap::new();
         let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
@@ -148,6 +153,7 @@ impl Session {
         }
         let session = Self::over_rules(tables, Vec::new(), &rules, store, limits, importer_numbers.clone()).await?;
         *session.ledger.lock().await = Some(meta);
+        *session.trail.lock().await = trail;
         session.context.register_udtf("columns_delivered", Arc::new(history::ColumnsDelivered::new(histories.clone())));
         session.context.register_udtf("at", Arc::new(history::At::new(histories, importer_numbers)));
         Ok(session)
@@ -189,7 +195,15 @@ impl Session {
         functions::register(&context);
         history::register(&context, public.as_ref()).await?;
         let rules = book.clone();
-        Ok(Self { context, limits, rules, works: Works::default(), ledger: Mutex::default(), importer_numbers })
+        Ok(Self {
+            context,
+            limits,
+            rules,
+            works: Works::default(),
+            ledger: Mutex::default(),
+            trail: Mutex::default(),
+            importer_numbers,
+        })
     }
 
     /// Plans the question and starts to answer it.
@@ -207,8 +221,10 @@ impl Session {
 
     async fn run(&self, sql: &str, values: Option<Values>) -> Result<Answer> {
         let deadline = Instant::now() + self.limits.time_max;
-        if may_name_ledger(sql) {
-            timeout_at(deadline, self.open_ledger()).await.map_err(|_| crate::answer::out_of_time(&self.limits))??;
+        for (named, tables) in [(may_name_ledger(sql), &self.ledger), (may_name_trail(sql), &self.trail)] {
+            if named {
+                timeout_at(deadline, self.open_later(tables)).await.map_err(|_| crate::answer::out_of_time(&self.limits))??;
+            }
         }
         let context = self.context.clone();
         let sql = sql.to_owned();
@@ -231,9 +247,9 @@ impl Session {
         }
     }
 
-    /// Brings the ledger's tables in, once.
-    async fn open_ledger(&self) -> Result<()> {
-        let mut waiting = self.ledger.lock().await;
+    /// Brings tables of the ledger in, once.
+    async fn open_later(&self, tables: &Mutex<Option<Ledger>>) -> Result<()> {
+        let mut waiting = tables.lock().await;
         // One that fails, or is given up for lack of time, is not asked again: a session without a ledger says so by name.
         let Some(ledger) = waiting.take() else { return Ok(()) };
         let tables = ledger.await.map_err(|error| Error::damaged("the ledger does not open").with_source(error))?;
@@ -273,6 +289,12 @@ impl Session {
 fn may_name_ledger(sql: &str) -> bool {
     let sql = sql.to_lowercase();
     ["meta", "information_schema", "show"].iter().any(|word| sql.contains(word))
+}
+
+/// The same of the audit trail.
+fn may_name_trail(sql: &str) -> bool {
+    let sql = sql.to_lowercase();
+    may_name_ledger(&sql) && ["audit", "information_schema", "show"].iter().any(|word| sql.contains(word))
 }
 
 fn show(schema: &dyn SchemaProvider, tables: Vec<(String, RecordBatch)>, importer_numbers: &ImporterNumbers) -> Result<()> {

@@ -7,13 +7,17 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 
 use super::{RawZone, folder, publish, staging_path};
-use crate::error::Result;
+use crate::{audit::Segments, error::Result};
 
 impl RawZone {
-    /// Answers how many objects were copied.
+    /// Answers how many objects were copied, sealed segments of the audit trail among them.
     pub async fn take_over(&self, scope: &TenantScope, from: &dyn ObjectStore) -> Result<u64> {
-        let root = folder(scope.tenant());
-        let staging = format!("{root}/staging/");
+        let trail = self.take_over_folder(scope, from, Segments::prefix(scope)).await?;
+        Ok(trail + self.take_over_folder(scope, from, folder(scope.tenant())).await?)
+    }
+
+    async fn take_over_folder(&self, scope: &TenantScope, from: &dyn ObjectStore, root: String) -> Result<u64> {
+        let staging = format!("{}/staging/", folder(scope.tenant()));
         let mut listed = from.list(Some(&Path::from(root)));
         let mut copied = 0;
         while let Some(found) = listed.try_next().await? {

@@ -71,7 +71,7 @@ impl RawZone {
     }
 
     /// By way of staging too: on a disk a name could outlive a power cut that its content does not.
-    pub(super) async fn put_if_absent(&self, tenant: &TenantId, path: &Path, payload: PutPayload) -> Result<bool> {
+    pub(crate) async fn put_if_absent(&self, tenant: &TenantId, path: &Path, payload: PutPayload) -> Result<bool> {
         let staging = staging_path(tenant);
         self.store.put(&staging, payload).await?;
         self.publish(&staging, path).await

@@ -24,6 +24,7 @@ const DOCUMENT_INFO: &[u8] = b"bonded-lake-document-key-v1";
 const SIGNING_INFO: &[u8] = b"bonded-lake-signing-key-v1";
 const PROOF_INFO: &[u8] = b"bonded-lake-proof-key-v1";
 const PEOPLE_INFO: &[u8] = b"bonded-lake-people-key-v1";
+const AUDIT_INFO: &[u8] = b"bonded-lake-audit-key-v1";
 
 pub struct LakeSecret(Key);
 
@@ -47,21 +48,28 @@ impl LakeSecret {
         Ok(Self(secret))
     }
 
+    /// Signs the checkpoints of audit trails and what is exported of them, and nothing else.
+    pub fn audit_key(&self) -> SigningKey {
+        SigningKey::from_seed(&expand(&self.extracted(), AUDIT_INFO))
+    }
+
+    fn extracted(&self) -> hkdf::Prk {
+        hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(self.0.as_ref())
+    }
+
     pub fn derive(&self) -> (DocumentKey, SigningKey) {
-        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(self.0.as_ref());
+        let extracted = self.extracted();
         (DocumentKey::new(expand(&extracted, DOCUMENT_INFO)), SigningKey::from_seed(&expand(&extracted, SIGNING_INFO)))
     }
 
     /// Makes the names under which people are found, and what stands for their codes.
     pub fn people(&self) -> NameKey {
-        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(self.0.as_ref());
-        NameKey::new(expand(&extracted, PEOPLE_INFO))
+        NameKey::new(expand(&self.extracted(), PEOPLE_INFO))
     }
 
     /// What PostgreSQL is shown before it gives out rows.
     pub fn proofs(&self) -> ProofKey {
-        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(self.0.as_ref());
-        ProofKey(expand(&extracted, PROOF_INFO))
+        ProofKey(expand(&self.extracted(), PROOF_INFO))
     }
 }
 

@@ -5,7 +5,7 @@ use bonded_schemas::{Report, Severity};
 use chrono::{DateTime, Utc};
 use sqlx::{Any, Row, any::AnyArguments, query::Query};
 
-use super::TenantStore;
+use super::{TenantStore, audit, audit::NewEvent};
 use crate::error::{Error, ErrorKind, Result};
 
 /// An alert as stored; `sealed` is base64 of the sealed details (they name columns).
@@ -103,15 +103,20 @@ impl TenantStore {
     }
 
     pub async fn accept_alert(&self, kind: &str, fingerprint: &str) -> Result<()> {
-        self.settle_alert(kind, fingerprint, "accepted").await
+        self.settle_alert(kind, fingerprint, "accepted", None).await
+    }
+
+    /// The same with its audit event.
+    pub async fn accept_alert_with(&self, kind: &str, fingerprint: &str, event: NewEvent<'_>) -> Result<()> {
+        self.settle_alert(kind, fingerprint, "accepted", Some(event)).await
     }
 
     /// It is not asked about again, and nothing is done about it.
-    pub async fn reject_alert(&self, kind: &str, fingerprint: &str) -> Result<()> {
-        self.settle_alert(kind, fingerprint, "rejected").await
+    pub async fn reject_alert(&self, kind: &str, fingerprint: &str, event: NewEvent<'_>) -> Result<()> {
+        self.settle_alert(kind, fingerprint, "rejected", Some(event)).await
     }
 
-    async fn settle_alert(&self, kind: &str, fingerprint: &str, state: &str) -> Result<()> {
+    async fn settle_alert(&self, kind: &str, fingerprint: &str, state: &str, event: Option<NewEvent<'_>>) -> Result<()> {
         let mut transaction = self.pool.begin().await?;
         let done = sqlx::query("UPDATE alerts SET state = $1 WHERE kind = $2 AND fingerprint = $3")
             .bind(state)
@@ -119,12 +124,14 @@ impl TenantStore {
             .bind(fingerprint)
             .execute(&mut *transaction)
             .await?;
-        self.mark_alert(&mut transaction, kind, fingerprint).await?;
-        transaction.commit().await?;
-        match done.rows_affected() {
-            0 => Err(Error::new(ErrorKind::Input, format!("no {kind} alert {fingerprint}"))),
-            _ => Ok(()),
+        if done.rows_affected() == 0 {
+            return Err(Error::new(ErrorKind::Input, format!("no {kind} alert {fingerprint}")));
         }
+        self.mark_alert(&mut transaction, kind, fingerprint).await?;
+        if let Some(event) = event {
+            audit::append_in(&mut transaction, event).await?;
+        }
+        Ok(transaction.commit().await?)
     }
 
     /// The accepted mapping of a report, sealed.

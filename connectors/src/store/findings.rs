@@ -4,7 +4,7 @@
 
 use sqlx::{Row, any::AnyRow};
 
-use super::TenantStore;
+use super::{TenantStore, audit, audit::NewEvent};
 use crate::error::Result;
 
 /// A finding as stored; `sealed` is base64 of the sealed finding, its places and its notes.
@@ -44,9 +44,21 @@ impl TenantStore {
 
     /// Writes new and changed rows, all or none of them. First sight stays as it was.
     pub async fn put_findings(&self, rows: &[FindingRow]) -> Result<()> {
-        if rows.is_empty() {
-            return Ok(());
+        match rows.is_empty() {
+            true => Ok(()),
+            false => self.put(rows, None).await,
         }
+    }
+
+    /// The same with its audit event, which is written when there is no row, too.
+    pub async fn put_findings_with(&self, rows: &[FindingRow], event: NewEvent<'_>) -> Result<()> {
+        if rows.is_empty() {
+            return self.append_audit(event.at, event.sealed).await.map(|_| ());
+        }
+        self.put(rows, Some(event)).await
+    }
+
+    async fn put(&self, rows: &[FindingRow], event: Option<NewEvent<'_>>) -> Result<()> {
         let mut transaction = self.pool.begin().await?;
         for row in rows {
             let kept = sqlx::query(
@@ -66,6 +78,9 @@ impl TenantStore {
             .fetch_one(&mut *transaction)
             .await?;
             self.mark_finding(&mut transaction, &finding_row(&kept)?).await?;
+        }
+        if let Some(event) = event {
+            audit::append_in(&mut transaction, event).await?;
         }
         transaction.commit().await?;
         Ok(())

@@ -5,7 +5,8 @@ use bonded_schemas::TenantId;
 use sqlx::{Any, Row, any::AnyArguments, query::Query};
 
 use super::{
-    ControlStore, Place,
+    ControlStore, Place, audit,
+    audit::NewEvent,
     postgres::{Claim, Owner},
     tables::{May, Table},
 };
@@ -90,16 +91,22 @@ impl ControlStore {
         Ok(record.insert().execute(&self.pool).await?.rows_affected() == 1)
     }
 
-    /// `false` when the key is an owner's of this tenant already.
-    pub async fn add_owner(&self, owner: &OwnerRow) -> Result<bool> {
+    /// With its event in the lake's trail; `false` when the key is an owner's of this tenant already.
+    pub async fn add_owner(&self, owner: &OwnerRow, event: NewEvent<'_>) -> Result<bool> {
+        let mut transaction = self.pool.begin().await?;
         let done = sqlx::query("INSERT INTO owners VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, public_key) DO NOTHING")
             .bind(owner.tenant.as_str())
             .bind(&owner.name)
             .bind(&owner.public_key)
             .bind(&owner.added_at)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        audit::append_in(&mut transaction, event).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     pub async fn owners(&self, tenant: &TenantId) -> Result<Vec<OwnerRow>> {

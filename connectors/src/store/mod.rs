@@ -79,6 +79,7 @@ pub struct ControlStore {
     probe: Option<Arc<dyn Probe>>,
     /// Makes the proofs that PostgreSQL asks for; none on SQLite.
     proofs: Option<ProofKey>,
+    tail: Arc<audit::Tail>,
 }
 
 /// A tenant as recorded: its key, and its secret wrapped under that key.
@@ -101,6 +102,7 @@ pub struct TenantStore {
     is_shared: bool,
     /// Makes the marks of rows whose clear cells nothing else is bound to; none leaves them out.
     names: Option<NameKey>,
+    tail: Arc<audit::Tail>,
 }
 
 const SHARED: &[Table] = &[
@@ -233,7 +235,7 @@ impl ControlStore {
                 pool
             }
         };
-        Ok(Self { place: Arc::new(place), pool, probe: None, proofs: None })
+        Ok(Self { place: Arc::new(place), pool, probe: None, proofs: None, tail: Arc::default() })
     }
 
     /// Whether nothing can be read before [`ControlStore::prove`].
@@ -279,22 +281,36 @@ impl ControlStore {
         if self.asks_for_proof() {
             self.half_by_owner(&record.tenant).await?;
         }
-        let done = sqlx::query("INSERT INTO tenants VALUES ($1, $2, $3, $4) ON CONFLICT (tenant) DO NOTHING")
-            .bind(record.tenant.as_str())
-            .bind(&record.key_id)
-            .bind(&record.wrapped_secret)
-            .bind(&record.created_at)
-            .execute(&self.pool)
-            .await?;
-        if done.rows_affected() == 0 {
+        let new = insert_tenant(record).execute(&self.pool).await?.rows_affected() == 1;
+        if new {
+            self.make_tables(&record.tenant).await?;
+        }
+        Ok(new)
+    }
+
+    /// The same with an event for the lake's trail.
+    pub async fn add_tenant_with(&self, record: &TenantRecord, event: audit::NewEvent<'_>) -> Result<bool> {
+        if self.asks_for_proof() {
+            self.half_by_owner(&record.tenant).await?;
+        }
+        let mut transaction = self.pool.begin().await?;
+        if insert_tenant(record).execute(&mut *transaction).await?.rows_affected() == 0 {
             return Ok(false);
         }
-        if let Some(folder) = self.folder_of(&record.tenant) {
+        audit::append_in(&mut transaction, event).await?;
+        transaction.commit().await?;
+        self.make_tables(&record.tenant).await?;
+        Ok(true)
+    }
+
+    /// Of a tenant's own file.
+    async fn make_tables(&self, tenant: &TenantId) -> Result<()> {
+        if let Some(folder) = self.folder_of(tenant) {
             let tenant_pool = sqlite::open(&folder, true).await?;
             apply(&tenant_pool, tables::tenant()).await?;
             tenant_pool.close().await;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Puts a fresh wrap of the same secret in the place of this one; `false` when someone else did first.
@@ -352,7 +368,7 @@ impl ControlStore {
             // One session serves all tenants, since none keeps anything of them.
             None => self.pool.claiming(self.claim(tenant)),
         };
-        Ok(TenantStore { pool, is_shared: self.asks_for_proof(), tenant: tenant.clone(), names: None })
+        Ok(TenantStore { pool, is_shared: self.asks_for_proof(), tenant: tenant.clone(), names: None, tail: Arc::default() })
     }
 
     fn claim(&self, tenant: &TenantId) -> Claim {
@@ -394,6 +410,14 @@ impl TenantStore {
 }
 
 const CONNECTIONS_MAX: u32 = 4;
+
+fn insert_tenant(record: &TenantRecord) -> sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments<'_>> {
+    sqlx::query("INSERT INTO tenants VALUES ($1, $2, $3, $4) ON CONFLICT (tenant) DO NOTHING")
+        .bind(record.tenant.as_str())
+        .bind(&record.key_id)
+        .bind(&record.wrapped_secret)
+        .bind(&record.created_at)
+}
 
 fn tenant_record(row: &AnyRow) -> Result<TenantRecord> {
     let tenant = tenant_id(&row.try_get::<String, _>(0)?)?;

@@ -1,11 +1,13 @@
 //! Orders to destroy a tenant's keys, and how far each has come. They outlive the tenant, so they lie in the shared half.
-//! Promise: an order moves forward one state at a time, by compare-and-swap; its text never changes.
+//! Promise: an order moves forward one state at a time, by compare-and-swap, each with its event in the lake's trail; its text
+//! never changes.
 
 use bonded_schemas::TenantId;
 use sqlx::{Row, any::AnyRow};
 
 use super::{
-    ControlStore,
+    ControlStore, audit,
+    audit::NewEvent,
     tables::{May, Table},
 };
 use crate::error::Result;
@@ -35,7 +37,8 @@ pub(super) const TABLES: &[Table] = &[Table::new(
 )];
 
 impl ControlStore {
-    pub async fn put_shred(&self, row: &ShredRow) -> Result<()> {
+    pub async fn put_shred(&self, row: &ShredRow, event: NewEvent<'_>) -> Result<()> {
+        let mut transaction = self.pool.begin().await?;
         sqlx::query("INSERT INTO shreds VALUES ($1, $2, $3, $4, $5, $6, $7)")
             .bind(&row.order_id)
             .bind(row.tenant.as_str())
@@ -44,13 +47,15 @@ impl ControlStore {
             .bind(&row.approvals)
             .bind(&row.destroy_at)
             .bind(&row.proof)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await?;
-        Ok(())
+        audit::append_in(&mut transaction, event).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Moves the order on from the state it was read in; `false` when it is no longer there.
-    pub async fn move_shred(&self, from: &str, to: &ShredRow) -> Result<bool> {
+    pub async fn move_shred(&self, from: &str, to: &ShredRow, event: NewEvent<'_>) -> Result<bool> {
+        let mut transaction = self.pool.begin().await?;
         let done = sqlx::query(
             "UPDATE shreds SET state = $1, approvals = $2, destroy_at = $3, proof = $4 WHERE order_id = $5 AND state = $6",
         )
@@ -60,9 +65,14 @@ impl ControlStore {
         .bind(&to.proof)
         .bind(&to.order_id)
         .bind(from)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        audit::append_in(&mut transaction, event).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// In the order of their ids, which is that of their times.

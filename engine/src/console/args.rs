@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 mod asking;
+mod auditing;
 mod keeping;
 mod people;
 mod serving;
 mod taking;
 
 pub use asking::*;
+pub use auditing::*;
 pub use keeping::*;
 pub use people::*;
 pub use serving::*;
@@ -166,8 +168,10 @@ pub enum Command {
         action: RawAction,
     },
     /// Who did what, when, and what was refused: a tenant's trail, or the lake's own without one
-    #[command(after_help = "Examples:\n  bonded audit --tenant acme-imports\n  bonded audit")]
-    Audit(Which),
+    #[command(
+        after_help = "Examples:\n  bonded audit --tenant acme-imports --action drift --since 2026-02-01\n  bonded audit\n  bonded audit head\n  bonded audit export --tenant acme-imports --to trail.csv --format csv\n  bonded audit verify --export trail.csv --head \"1234 5f0c...\" --public-key BASE64\n\nEvents are chained and signed. Keep the heads that `bonded audit head` prints somewhere else: with one of them anybody\ncan tell, from an export alone, whether anything up to it was changed or cut off since."
+    )]
+    Audit(Audit),
     /// Open everything that the lake holds and name what is damaged; exit code 6 if anything is
     #[command(
         after_help = "Examples:\n  bonded verify\n  bonded verify --tenant acme-imports --quick\n  bonded --json verify\n\nDamage is named with what follows from it and what mends it. Litter (objects that nothing refers to) and unfinished\ndeliveries are told, and are no damage."

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{args, output::Output, progress::spinning, scope, which};
 use crate::{
+    audit::{Change, keep},
     backup::{Asked, Manifest, Restored, backup as take, passphrase, restore as put_back},
     error::{ErrorKind, Result},
     lakehouse::{Doors, Lakehouse},
@@ -20,6 +21,8 @@ pub async fn backup(house: &Lakehouse, args: &args::Backup, output: &Output) -> 
         (Some(dir), Some(source)) => Some(house.keyring()?.export(dir, &source)?),
         _ => None,
     };
+    let told = serde_json::json!({ "tenants": manifest.tenants, "objects": manifest.objects, "keys_copied": keys.as_ref().map(|keys| keys.keys) });
+    house.audit_change(super::actor(), "backup", "lake", "done", Change::made(&told)?).await?;
     let body = serde_json::json!({ "backup": manifest, "keys": keys.as_ref().map(|keys| keys.keys) });
     output.object(&body, || text(&manifest, &args.to))?;
     match keys {
@@ -80,6 +83,7 @@ async fn check(settings: Settings, doors: Doors, restored: &Restored, output: &O
     for scope in &scopes {
         // A tenant whose key stays destroyed has no trail to write to.
         if let Ok(tenant) = house.tenant(scope).await {
+            keep::settle(&tenant).await?;
             tenant.audit(house.clock.as_ref(), "restore", &restored.taken_at, "done").await?;
         }
     }

@@ -106,6 +106,7 @@ pub async fn receipt(house: &Lakehouse, args: &WhichDelivery, output: &Output) -
             format!("delivery {} has landed but is not done; `bonded serve` takes it further, and so does ingesting the same file again", args.id),
         )
     })?);
+    tenant.audit(house.clock.as_ref(), "receipt", &args.id.to_string(), "done").await?;
     output.object(&receipt, || text(&receipt))?;
     Ok(0)
 }
@@ -194,6 +195,8 @@ pub async fn raw(house: &Lakehouse, action: &RawAction) -> Result<u8> {
     let RawAction::Get { which, output } = action;
     let (tenant, row) = find(house, which).await?;
     let mut reader = house.raw.open(&tenant.scope, &tenant.key, &row.raw_path).await?;
+    // Before the first byte is out: there may be no after.
+    tenant.audit(house.clock.as_ref(), "raw.get", &row.delivery_id.to_string(), "done").await?;
     let mut sink: Box<dyn tokio::io::AsyncWrite + Unpin> = match output {
         Some(path) => {
             let made = tokio::fs::File::create_new(path).await;
@@ -205,6 +208,5 @@ pub async fn raw(house: &Lakehouse, action: &RawAction) -> Result<u8> {
         sink.write_all(&chunk).await.map_err(written)?;
     }
     sink.flush().await.map_err(written)?;
-    tenant.audit(house.clock.as_ref(), "raw.get", &row.delivery_id.to_string(), "done").await?;
     Ok(0)
 }

@@ -27,6 +27,7 @@ mod drift;
 mod finding;
 mod history;
 mod ingest;
+mod kept;
 mod maintain;
 mod output;
 mod people;
@@ -132,8 +133,12 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
         Command::Verify(which) => verify::verify(settings, doors(), &which, output).await,
         Command::Demo(demo) => demo::demo(settings, doors(), &demo, output).await,
         Command::Tenant { action } if action.needs_no_lake() => shred::without_lake(&action, output),
+        Command::Audit(args::Audit { action: Some(action @ args::AuditAction::Verify { .. }), .. }) => {
+            audit::check(&action, output)
+        }
         command => {
             let house = Arc::new(Lakehouse::open(settings, doors()).await?);
+            let left = kept::left_by(&command);
             let answer = match command {
                 Command::Tenant { action } => setup::tenant(&house, &action, output).await,
                 Command::Member { action } => people::member(&house, &action, output).await,
@@ -152,7 +157,7 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
                 Command::Tables(which) => query::tables(&house, &which, output).await,
                 Command::Reconcile(reconcile) => reconcile::reconcile(&house, &reconcile, output).await,
                 Command::Report(report) => report::report(&house, &report, output).await,
-                Command::Rules { action } => rules::rules(&house, &action, output),
+                Command::Rules { action } => rules::rules(&house, &action, output).await,
                 Command::History(entry) => history::history(&house, &entry, output).await,
                 Command::Changes(span) => history::changes(&house, &span, output).await,
                 Command::Vanished(which) => history::vanished(&house, &which, output).await,
@@ -172,6 +177,9 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
                 | Command::Completions { .. } => Err(Error::new(ErrorKind::Internal, "this command was already handled")),
             };
             asked.keep(&house, &answer).await;
+            if answer.is_ok() {
+                kept::keep(&house, &asked.command, left).await?;
+            }
             answer
         }
     }

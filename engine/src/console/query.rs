@@ -14,15 +14,22 @@ use super::{
 use crate::{
     answers::session,
     error::{Error, Result},
-    lakehouse::Lakehouse,
+    lakehouse::{Lakehouse, Tenant},
 };
 
 pub async fn query(house: &Lakehouse, args: &args::Query, output: &Output) -> Result<u8> {
     let tenant = open(house, &args.tenant).await?;
     let format = format(args.format, args.output.as_deref(), output)?;
-    let session = session(house, &tenant).await?;
-    let answer = spinning("asking", session.query(&args.sql)).await?;
+    let asking = async { Ok(session(house, &tenant).await?.query(&args.sql).await?) };
+    let answer = noted(house, &tenant, "query", &args.sql, spinning("asking", asking).await).await?;
     write(answer, format, args.output.as_deref()).await
+}
+
+/// What was asked is in the trail before anything of the answer is shown; so is what was refused.
+pub async fn noted(house: &Lakehouse, tenant: &Tenant, action: &str, asked: &str, answer: Result<Answer>) -> Result<Answer> {
+    let result = answer.as_ref().map_or_else(|error| format!("refused: {error}"), |_| "done".to_owned());
+    tenant.audit(house.clock.as_ref(), action, asked, &result).await?;
+    answer
 }
 
 /// The form in which an answer is written.

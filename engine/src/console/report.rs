@@ -6,7 +6,7 @@ use super::{
     args, open,
     output::{Output, table},
     progress::spinning,
-    query::{format, write},
+    query::{format, noted, write},
 };
 use crate::{
     answers::session,
@@ -39,6 +39,7 @@ pub async fn report(house: &Lakehouse, args: &args::Report, output: &Output) -> 
     let format = format(args.format, args.output.as_deref(), output)?;
     let session = session(house, &tenant).await?;
     let library = library(&house.settings)?;
-    let answer = spinning("asking", session.report(&library, name, &args.params)).await?;
+    let asking = async { Ok(session.report(&library, name, &args.params).await?) };
+    let answer = noted(house, &tenant, "report", name, spinning("asking", asking).await).await?;
     write(answer, format, args.output.as_deref()).await
 }

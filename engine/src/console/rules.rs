@@ -13,19 +13,24 @@ use super::{
     output::{Output, table},
 };
 use crate::{
+    audit::Change,
     error::{Error, Result},
     lakehouse::Lakehouse,
     rules,
 };
 
-pub fn rules(house: &Lakehouse, action: &RulesAction, output: &Output) -> Result<u8> {
+pub async fn rules(house: &Lakehouse, action: &RulesAction, output: &Output) -> Result<u8> {
     let lines = match action {
         RulesAction::List { kind } => list(&rules::book(&house.settings)?, kind.as_deref())?,
         RulesAction::Add { rule } => {
             let new = book_of(rule, &rules::book(&house.settings)?)?;
             let kind = new.lines().first().map(|line| (line.kind, line.from, line.key.clone()));
             let lines = rules::add(&house.settings, &new)?.lines();
-            lines.into_iter().filter(|line| kind == Some((line.kind, line.from, line.key.clone()))).collect()
+            let lines: Vec<RuleLine> =
+                lines.into_iter().filter(|line| kind == Some((line.kind, line.from, line.key.clone()))).collect();
+            let object = kind.map_or_else(String::new, |(kind, ..)| kind.to_owned());
+            house.audit_change(super::actor(), "rules.add", &object, "added", Change::made(&lines)?).await?;
+            lines
         }
     };
     output.list(&lines, || text(&lines))?;

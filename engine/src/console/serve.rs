@@ -2,10 +2,11 @@
 
 use std::{io::Write, sync::Arc};
 
+use bonded_schemas::TenantId;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{args, output::written, scope};
+use super::{actor, args, output::written, scope};
 use crate::{
     error::{Error, Result},
     lakehouse::Lakehouse,
@@ -27,8 +28,12 @@ pub async fn serve(house: Arc<Lakehouse>, args: &args::Serve) -> Result<u8> {
             _ = interrupt.recv() => {}
         }
     };
-    let stopped = run(house, &roles, Arc::new(scope), line, stop).await?;
-    line(&stopped)?;
+    let started = format!("started: {roles:?}").to_lowercase();
+    house.audit(actor(), "serve", TenantId::lake().as_str(), &started).await?;
+    let stopped = run(house.clone(), &roles, Arc::new(scope), line, stop).await;
+    let ended = if stopped.is_ok() { "stopped" } else { "stopped by a failure" };
+    house.audit(actor(), "serve", TenantId::lake().as_str(), ended).await?;
+    line(&stopped?)?;
     Ok(0)
 }
 

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     api,
-    error::Result,
+    audit::Change,
+    error::{Error, Result},
     lakehouse::{Doors, Lakehouse},
     settings::Settings,
 };
@@ -27,7 +28,8 @@ pub async fn init(settings: Settings, doors: Doors, output: &Output) -> Result<u
     let lake = settings.lake.clone();
     // So that the first `serve` has a certificate to show, and people know where it lies.
     api::prepare(&settings, doors.clock.now())?;
-    let (_, new) = Lakehouse::init(settings, doors).await?;
+    let (house, new) = Lakehouse::init(settings, doors).await?;
+    house.audit(super::actor(), "init", &lake, if new { "made" } else { "already there" }).await?;
     output.object(&Initialised { lake: lake.clone(), keys: keys.clone(), new }, || {
         let what = if new { "made" } else { "already there:" };
         format!(
@@ -93,7 +95,7 @@ fn state(state: KeyState) -> &'static str {
 }
 
 pub async fn key(house: &Lakehouse, action: &KeyAction, output: &Output) -> Result<u8> {
-    let (tenant, done) = match action {
+    let (tenant, verb) = match action {
         KeyAction::List => {
             let keys = house.keys.list().await?;
             output.list(&keys, || {
@@ -107,28 +109,28 @@ pub async fn key(house: &Lakehouse, action: &KeyAction, output: &Output) -> Resu
             })?;
             return Ok(0);
         }
-        KeyAction::Rotate { tenant } => {
-            let (key, _) = house.key_of(tenant).await?;
-            let version = house.keys.rotate(&key).await?;
-            (tenant, format!("rotated to version {version}"))
-        }
-        KeyAction::Disable { tenant } => {
-            let (key, _) = house.key_of(tenant).await?;
-            house.keys.disable(&key).await?;
-            (tenant, "disabled".to_owned())
-        }
-        KeyAction::Enable { tenant } => {
-            let (key, _) = house.key_of(tenant).await?;
-            house.keys.enable(&key).await?;
-            (tenant, "enabled".to_owned())
-        }
+        KeyAction::Rotate { tenant } => (tenant, "key.rotate"),
+        KeyAction::Disable { tenant } => (tenant, "key.disable"),
+        KeyAction::Enable { tenant } => (tenant, "key.enable"),
     };
+    let (key, _) = house.key_of(tenant).await?;
+    let told = async || {
+        let key = house.keys.describe(&key).await?;
+        Ok::<_, Error>(serde_json::json!({ "state": key.state, "version": key.version }))
+    };
+    let before = told().await?;
+    let done = match action {
+        KeyAction::Rotate { .. } => format!("rotated to version {}", house.keys.rotate(&key).await?),
+        KeyAction::Disable { .. } => house.keys.disable(&key).await.map(|()| "disabled".to_owned())?,
+        KeyAction::Enable { .. } | KeyAction::List => house.keys.enable(&key).await.map(|()| "enabled".to_owned())?,
+    };
+    let change = Change::between(&before, &told().await?)?;
     // A disabled key seals no event, so disabling goes into the lake's own trail.
     if matches!(action, KeyAction::Disable { .. }) {
-        house.audit(super::actor(), "key", tenant.as_str(), &done).await?;
+        house.audit_change(super::actor(), verb, tenant.as_str(), &done, change).await?;
     } else {
         let opened = house.tenant(&scope(tenant.clone())).await?;
-        opened.audit(house.clock.as_ref(), "key", opened.key.0.as_str(), &done).await?;
+        opened.audit_change(house.clock.as_ref(), verb, opened.key.0.as_str(), &done, change).await?;
     }
     output.object(&serde_json::json!({ "tenant": tenant, "done": done }), || format!("key of {tenant}: {done}"))?;
     Ok(0)

@@ -28,7 +28,7 @@ pub(super) fn event(actor: &Actor, action: &str, object: &str, result: &str, dif
 impl Desk {
     /// Sealed for the lake's trail.
     pub(super) async fn lake_event(&self, event: &AuditEvent) -> Result<String> {
-        self.identity().await?.seal("audit", "event", event)
+        self.house.sealed(event.clone()).await
     }
 
     /// A change of accounts with its entry; `false` when it lost a race, and then nothing is changed or told.
@@ -47,7 +47,7 @@ impl Desk {
 
 /// Sealed for the tenant's trail, under its scope's actor.
 pub(super) fn tenant_event(tenant: &Tenant, action: &str, object: &str, result: &str, diff: Diff) -> Result<String> {
-    tenant.seal("audit", "event", &event(tenant.scope.actor(), action, object, result, diff))
+    event(tenant.scope.actor(), action, object, result, diff).sealed(tenant.scope.tenant().as_str(), tenant.documents())
 }
 
 /// A person's document put in the place of the one that was read.

@@ -13,15 +13,20 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use super::{AuditEvent, Lakehouse};
-use crate::error::{Error, ErrorKind, Result};
+use super::Lakehouse;
+use crate::{
+    audit::{AuditEvent, Change},
+    error::{Error, ErrorKind, Result},
+};
 
 #[derive(Debug)]
 pub(crate) struct Identity {
-    documents: DocumentKey,
+    pub(crate) documents: DocumentKey,
     pub signer: SigningKey,
     /// Makes the names under which people are found.
     pub people: NameKey,
+    /// Signs checkpoints and exports of audit trails.
+    pub auditor: SigningKey,
 }
 
 pub(super) async fn establish(house: &Lakehouse) -> Result<(Identity, ProofKey)> {
@@ -30,8 +35,8 @@ pub(super) async fn establish(house: &Lakehouse) -> Result<(Identity, ProofKey)>
         None => make(house).await?,
     };
     let secret = unwrapped(house.keys.as_ref(), &record).await?;
-    let (documents, signer) = secret.derive();
-    Ok((Identity { documents, signer, people: secret.people() }, secret.proofs()))
+    let ((documents, signer), auditor) = (secret.derive(), secret.audit_key());
+    Ok((Identity { documents, signer, people: secret.people(), auditor }, secret.proofs()))
 }
 
 /// The lake's secret, as its record has it.
@@ -59,9 +64,25 @@ pub(crate) async fn generated(keys: &dyn Keys, clock: &dyn Clock) -> Result<(Lak
     Ok((secret, record))
 }
 
+/// Of the event that the lake's trail begins with.
+pub(crate) const MADE: &str = "lake.identity";
+const MAKER: &str = "bonded";
+
+/// The clear cells of the lake's own record.
+pub(crate) fn told(record: &LakeRecord) -> serde_json::Value {
+    serde_json::json!({ "key_id": record.key_id, "public_key": record.public_key, "created_at": record.created_at })
+}
+
 async fn make(house: &Lakehouse) -> Result<LakeRecord> {
     let (secret, record) = generated(house.keys.as_ref(), house.clock.as_ref()).await?;
-    if house.control.put_lake_record(&record, &secret.proofs()).await? {
+    let proofs = secret.proofs();
+    if house.control.put_lake_record(&record, &proofs).await? {
+        // What the row tells in the clear is bound by the lake's own chain.
+        let event =
+            AuditEvent::new(MAKER.into(), MADE, TenantId::lake().as_str(), "made").changing(Change::made(&told(&record))?);
+        let event = event.sealed(TenantId::lake().as_str(), &secret.derive().0)?;
+        let control = house.control.clone().prove(&proofs).await?;
+        control.append_audit(house.clock.now(), &event).await?;
         return Ok(record);
     }
     // Another process was first; the key made here has wrapped nothing that is kept.
@@ -96,26 +117,37 @@ impl Lakehouse {
 
     /// Appends to the lake's own trail: what concerns no tenant, or one whose key seals nothing any more.
     pub async fn audit(&self, actor: impl Into<Actor>, action: &str, object: &str, result: &str) -> Result<()> {
-        let [action, object, result] = [action, object, result].map(str::to_owned);
-        let event = AuditEvent { actor: actor.into(), action, object, result, before: None, after: None };
-        let event = serde_json::to_vec(&event)?;
-        let sealed =
-            STANDARD.encode(self.identity().await?.documents.seal(&[TenantId::lake().as_str(), "audit", "event"], &event));
+        self.audit_change(actor, action, object, result, Change::default()).await
+    }
+
+    /// The same with what it changed.
+    pub async fn audit_change(
+        &self,
+        actor: impl Into<Actor>,
+        action: &str,
+        object: &str,
+        result: &str,
+        change: Change,
+    ) -> Result<()> {
+        let sealed = self.sealed(AuditEvent::new(actor.into(), action, object, result).changing(change)).await?;
         self.control.append_audit(self.clock.now(), &sealed).await?;
         Ok(())
     }
 
-    /// The lake's own trail, oldest first, its chain checked: when, and what.
-    pub async fn trail(&self) -> Result<Vec<(String, AuditEvent)>> {
-        let documents = &self.identity().await?.documents;
-        let mut events = Vec::new();
-        for row in self.control.audit().await? {
-            let sealed = STANDARD
-                .decode(&row.sealed)
-                .map_err(|error| Error::new(ErrorKind::Damaged, format!("event {} is not base64", row.seq)).with_source(error))?;
-            let event = documents.open(&[TenantId::lake().as_str(), "audit", "event"], &sealed)?;
-            events.push((row.at, serde_json::from_slice(&event)?));
-        }
-        Ok(events)
+    /// The text of an event for the lake's trail.
+    pub(crate) async fn sealed_event(
+        &self,
+        actor: &str,
+        action: &str,
+        object: &str,
+        result: &str,
+        change: Change,
+    ) -> Result<String> {
+        self.sealed(AuditEvent::new(actor.into(), action, object, result).changing(change)).await
+    }
+
+    /// An event for the lake's trail, for a step that appends it with what else it records.
+    pub(crate) async fn sealed(&self, event: AuditEvent) -> Result<String> {
+        event.sealed(TenantId::lake().as_str(), &self.identity().await?.documents)
     }
 }

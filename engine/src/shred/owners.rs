@@ -2,11 +2,12 @@
 //! Promise: the first owner is registered by the console; every further one needs a registered owner's signature.
 //! Never: no private key comes here.
 
-use bonded_connectors::seal::signing;
 pub use bonded_connectors::store::identity::OwnerRow;
+use bonded_connectors::{seal::signing, store::audit::NewEvent};
 use bonded_schemas::TenantId;
 
 use crate::{
+    audit::Change,
     error::{Error, ErrorKind, Result},
     lakehouse::Lakehouse,
 };
@@ -47,8 +48,12 @@ pub async fn add_owner(
         public_key: public_key.to_owned(),
         added_at: house.clock.now().to_rfc3339(),
     };
-    let new = house.control.add_owner(&row).await?;
-    house.audit(actor, "owner.add", tenant.as_str(), if new { "added" } else { "there already" }).await?;
+    let change = Change::made(&serde_json::json!({ "name": name, "public_key": public_key }))?;
+    let event = house.sealed_event(actor, "owner.add", tenant.as_str(), "added", change).await?;
+    let new = house.control.add_owner(&row, NewEvent { at: house.clock.now(), sealed: &event }).await?;
+    if !new {
+        house.audit(actor, "owner.add", tenant.as_str(), "there already").await?;
+    }
     Ok(new)
 }
 

@@ -1,5 +1,5 @@
-//! What the control store holds beside ledger and catalog: alerts, mappings, findings, scores, the audit trail.
-//! Promise: each sealed text opens for the row it lies in, and each clear cell is bound to a sealed text, a mark or the chain.
+//! What the control store holds beside ledger, catalog and trail: alerts, mappings, findings, scores.
+//! Promise: each sealed text opens for the row it lies in, and each clear cell is bound to a sealed text or a mark.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,6 @@ use bonded_connectors::{
     Flaw,
     store::{
         alerts::Alert,
-        audit::link,
         dump::Row,
         findings::FindingRow,
         marks::{OF_ALERT, OF_FINDING},
@@ -35,11 +34,9 @@ pub(super) fn check(run: &Run<'_>, verified: &mut Verified) {
     }
     scores(run, &mut told);
     mappings(run, &mut told);
-    audit(run, &mut told);
     for (flaw, follows) in told {
         // Alerts, scores and findings come back with a rebuild and a run; what people said of them lies in the raw zone.
-        let mend = if flaw.object.ends_with("audit") { Mend::Restore } else { Mend::Rebuild };
-        verified.tell(Some(run.tenant), flaw, follows, mend);
+        verified.tell(Some(run.tenant), flaw, follows, Mend::Rebuild);
     }
 }
 
@@ -136,29 +133,5 @@ fn mappings(run: &Run<'_>, told: &mut Told) {
                 "files of this report cannot be bound as accepted",
             ));
         }
-    }
-}
-
-fn audit(run: &Run<'_>, told: &mut Told) {
-    let follows = "the trail is not proof from here on";
-    let mut rows: Vec<&Row> = run.store.rows("audit").iter().collect();
-    rows.sort_by_key(|row| number(row, "seq"));
-    let mut before = String::new();
-    for (row, expected) in rows.into_iter().zip(1..) {
-        let flaw = |what: &str| Flaw::new("control store: audit", what).at(format!("event {expected}"));
-        let (Some(seq), Some(at), Some(sealed), Some(hash)) =
-            (number(row, "seq"), text(row, "at"), text(row, "sealed"), text(row, "hash"))
-        else {
-            told.push((flaw("has a cell that does not read"), follows));
-            return;
-        };
-        if seq != expected || hash != link(&before, seq, at, sealed) {
-            told.push((flaw("breaks the chain"), follows));
-            return;
-        }
-        if let Err(what) = opens(run, "audit", "event", sealed) {
-            told.push((flaw(&what), follows));
-        }
-        before = hash.to_owned();
     }
 }
