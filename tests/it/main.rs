@@ -5,6 +5,7 @@
 
 mod api;
 mod attest;
+mod audit;
 mod bad_input;
 mod cape;
 mod chaos;

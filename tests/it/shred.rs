@@ -54,5 +54,5 @@ fn every_refusal_stands_in_the_lakes_own_trail() {
         .map(|event| (event["action"].as_str().unwrap(), event["object"].as_str().unwrap()))
         .collect();
     assert_eq!(kept, [("query", TENANT), ("query", "fictional-nobody"), ("query", OTHER)]);
-    assert!(trail.iter().any(|event| event["action"] == "key" && event["result"] == "disabled"));
+    assert!(trail.iter().any(|event| event["action"] == "key.disable" && event["result"] == "disabled"));
 }
