@@ -12,7 +12,7 @@ use std::{env, error::Error, process::ExitCode, sync::Arc, time::Instant};
 use bonded_connectors::{
     audit::chain,
     clock::{Clock, SystemClock},
-    seal::{DocumentKey, TenantSecret},
+    seal::{DocumentKey, LakeSecret, TenantSecret},
     store::{ControlStore, Place},
 };
 use tempfile::TempDir;
@@ -20,7 +20,6 @@ use tempfile::TempDir;
 #[path = "audit/peer.rs"]
 mod peer;
 #[path = "../connectors/src/store/private_postgres.rs"]
-#[expect(dead_code, reason = "tests start it without syncs, the bench with them")]
 mod private_postgres;
 
 use private_postgres::PrivatePostgres;
@@ -56,7 +55,10 @@ async fn run() -> Outcome<()> {
                 let folder = TempDir::new()?;
                 let place = match (database, &cluster) {
                     ("SQLite", _) => Place::Sqlite(folder.path().into()),
-                    (_, Some(cluster)) => Place::Postgres(cluster.url()),
+                    (_, Some(cluster)) => {
+                        let (url, owner) = cluster.another(&format!("writers_{writers}_round_{round}"));
+                        Place::Postgres { url, owner: Some(owner) }
+                    }
                     (_, None) => break,
                 };
                 // Every other round the other way round.
@@ -87,7 +89,8 @@ fn stored(key: &DocumentKey) -> String {
 }
 
 async fn ours(place: &Place, events: usize, writers: usize) -> Outcome<f64> {
-    let store = ControlStore::create(place.clone()).await?;
+    let proofs = LakeSecret::generate().proofs();
+    let store = ControlStore::create(place.clone()).await?.prove(&proofs).await?;
     let before = store.audit_head().await?.events;
     let key = Arc::new(key());
     let began = Instant::now();
@@ -108,7 +111,7 @@ async fn ours(place: &Place, events: usize, writers: usize) -> Outcome<f64> {
     }
     let took = began.elapsed();
     store.close().await;
-    let again = ControlStore::open(place.clone()).await?;
+    let again = ControlStore::open(place.clone()).await?.prove(&proofs).await?;
     let rows = again.audit().await?.len();
     again.close().await;
     if rows != events + usize::try_from(before)? {

@@ -19,7 +19,9 @@ pub async fn run(place: &Place, events: usize, writers: usize, event: &str) -> O
             format!("sqlite://{}?mode=rwc", folder.join("peer.sqlite").display()),
             "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;",
         ),
-        Place::Postgres(url) => (url.clone(), "CREATE SCHEMA IF NOT EXISTS peer; SET search_path TO peer;"),
+        Place::Postgres { url, owner } => {
+            (owner.as_ref().unwrap_or(url).clone(), "CREATE SCHEMA IF NOT EXISTS peer; SET search_path TO peer;")
+        }
     };
     let options = AnyPoolOptions::new()
         .max_connections(CONNECTIONS)
