@@ -154,6 +154,11 @@ fn every_command_that_changes_or_reads_anything_leaves_an_event() {
         ("audit verify", vec!["--export", &export], Nowhere),
         ("verify", vec!["--tenant", TENANT], Tenant("verify")),
         ("backup", vec!["--to", &backup], Lake("backup")),
+        ("member invite", vec!["--tenant", TENANT, "owner@lantern.example", "--role", "owner"], Tenant("member.invite")),
+        ("member list", vec!["--tenant", TENANT], Tenant("member.list")),
+        ("token create", vec!["--tenant", TENANT, "a walk", "--grant", "read", "--days", "9"], Tenant("token.create")),
+        ("token list", vec!["--tenant", TENANT], Tenant("token.list")),
+        ("machine add", vec!["--tenant", TENANT, "a broker", "--poa", "POA-1", "--until", "2099-12-31"], Tenant("machine.add")),
         ("key list", vec![], Lake("key.list")),
         ("key rotate", vec![TENANT], Tenant("key.rotate")),
         ("key disable", vec![TENANT], Lake("key.disable")),
@@ -171,6 +176,11 @@ fn every_command_that_changes_or_reads_anything_leaves_an_event() {
         "cape read",
         "tenant shred proof",
         "tenant shred verify",
+        "member role",
+        "member suspend",
+        "member resume",
+        "member remove",
+        "token revoke",
     ];
     let known: BTreeSet<String> = walk.iter().map(|(command, ..)| *command).chain(elsewhere).map(str::to_owned).collect();
     assert_eq!(commands(&world, &[]).into_iter().collect::<BTreeSet<_>>(), known, "a command that nobody walks");

@@ -7,8 +7,8 @@ use bonded_schemas::TenantId;
 use super::{
     actor,
     args::{
-        Audit, AuditAction, CapeAction, Command, DriftAction, FindingAction, KeyAction, OwnerAction, QueueAction, RawAction,
-        RulesAction, ShredAction, TenantAction,
+        Audit, AuditAction, CapeAction, Command, DriftAction, FindingAction, KeyAction, MachineAction, MemberAction, OwnerAction,
+        QueueAction, RawAction, RulesAction, ShredAction, TenantAction, TokenAction,
     },
     scope, which,
 };
@@ -46,6 +46,19 @@ pub fn left_by(command: &Command) -> Left {
                 ShredAction::Verify { .. } => Left::Nothing,
             },
         },
+        Command::Member { action } => match action {
+            MemberAction::List { tenant } => Left::Tenants(Some(tenant.clone())),
+            MemberAction::Invite { .. }
+            | MemberAction::Role { .. }
+            | MemberAction::Suspend { .. }
+            | MemberAction::Resume { .. }
+            | MemberAction::Remove { .. } => Left::Itself,
+        },
+        Command::Token { action } => match action {
+            TokenAction::List { tenant } => Left::Tenants(Some(tenant.clone())),
+            TokenAction::Create { .. } | TokenAction::Revoke { .. } => Left::Itself,
+        },
+        Command::Machine { action: MachineAction::Add { .. } } => Left::Itself,
         Command::Key { action } => match action {
             KeyAction::List => Left::Lake,
             KeyAction::Rotate { .. } | KeyAction::Disable { .. } | KeyAction::Enable { .. } => Left::Itself,
