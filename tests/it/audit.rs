@@ -9,7 +9,7 @@ use bonded::{
     lakehouse::{AuditEvent, Doors, Lakehouse},
     settings::Settings,
 };
-use bonded_connectors::clock::SystemClock;
+use bonded_connectors::clock::{Clock, SystemClock};
 use bonded_queries::Format;
 use bonded_schemas::{Actor, Role, TenantScope};
 
@@ -97,6 +97,7 @@ fn every_command_that_changes_or_reads_anything_leaves_an_event() {
     let (owner, second) = (text(&world.path("owner.key")), text(&world.path("second.key")));
     let key = world.ok(&["tenant", "owner", "new", "--out", &owner]).trim().to_owned();
     let (backup, export) = (text(&world.path("backup")), text(&world.path("trail.jsonl")));
+    let until = (SystemClock.now() + chrono::TimeDelta::days(90)).date_naive().to_string();
     let bad = text(&bad);
     let drifted = csv_with_a_new_column();
     let drifted = world.file("drifted.csv", drifted);
@@ -158,7 +159,7 @@ fn every_command_that_changes_or_reads_anything_leaves_an_event() {
         ("member list", vec!["--tenant", TENANT], Tenant("member.list")),
         ("token create", vec!["--tenant", TENANT, "a walk", "--grant", "read", "--days", "9"], Tenant("token.create")),
         ("token list", vec!["--tenant", TENANT], Tenant("token.list")),
-        ("machine add", vec!["--tenant", TENANT, "a broker", "--poa", "POA-1", "--until", "2099-12-31"], Tenant("machine.add")),
+        ("machine add", vec!["--tenant", TENANT, "a broker", "--poa", "POA-1", "--until", &until], Tenant("machine.add")),
         ("key list", vec![], Lake("key.list")),
         ("key rotate", vec![TENANT], Tenant("key.rotate")),
         ("key disable", vec![TENANT], Lake("key.disable")),
