@@ -4,6 +4,7 @@
 
 use bonded_connectors::store::{alerts::Alert, audit::NewEvent};
 use bonded_schemas::{Column, ColumnType, DriftKind, Evidence, Mapping, Registry, Report, Required, edition};
+use serde_json::json;
 
 use crate::{
     audit::Change,
@@ -78,8 +79,10 @@ pub async fn reject(house: &Lakehouse, tenant: &Tenant, fingerprint: &str, note:
     if alert.state != "open" {
         return Err(Error::input(format!("alert {} is {} already", alert.fingerprint, alert.state)));
     }
-    tenant.ledger.reject_alert(&alert.kind, &alert.fingerprint).await?;
-    tenant.audit(house.clock.as_ref(), "drift.reject", &alert.fingerprint, note.trim()).await
+    let change = Change::between(&json!({ "alert": alert.state }), &json!({ "alert": "rejected", "note": note.trim() }))?;
+    let event = tenant.sealed_change("drift.reject", &alert.fingerprint, "done", change)?;
+    let event = NewEvent { at: house.clock.now(), sealed: &event };
+    Ok(tenant.ledger.reject_alert(&alert.kind, &alert.fingerprint, event).await?)
 }
 
 async fn apply(house: &Lakehouse, tenant: &Tenant, alert: Alert, matter: Matter, decision: Decision) -> Result<Accepted> {

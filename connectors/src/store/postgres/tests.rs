@@ -8,6 +8,7 @@ use crate::{
     seal::{LakeSecret, ProofKey},
     store::{
         ControlStore, Place,
+        audit::NewEvent,
         identity::{LakeRecord, OwnerRow},
         private_postgres::PrivatePostgres,
         queue::Work,
@@ -37,7 +38,7 @@ async fn peopled() -> Option<(PrivatePostgres, ControlStore)> {
         half.record_landed(&row).await.expect("landed");
         half.append_audit(at, "sealed").await.expect("appended");
         let owner = OwnerRow { tenant: tenant.parse().unwrap(), name: "o".into(), public_key: "p".into(), added_at: "a".into() };
-        assert!(store.add_owner(&owner).await.expect("added"));
+        assert!(store.add_owner(&owner, NewEvent { at, sealed: "sealed" }).await.expect("added"));
         let work =
             Work { tenant: tenant.parse().unwrap(), keyed_digest: digest.into(), delivery_id: row.delivery_id, size_bytes: 1 };
         assert!(queue.enqueue(&work, at).await.expect("enqueued"));

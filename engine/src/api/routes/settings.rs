@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use bonded_connectors::keys::KeyState;
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -14,6 +15,7 @@ use crate::{
         permit::{May, may},
         problem::Answer,
     },
+    audit::Change,
     error::Error,
 };
 
@@ -75,8 +77,10 @@ pub async fn settings(May { call, .. }: May<may::ReadSettings>) -> Answer<Json<S
 pub async fn rotate(May { call, .. }: May<may::ManageIntegrations>) -> Answer<Json<Key>> {
     let house = call.house();
     let tenant = call.tenant().await?;
-    house.keys.rotate(&tenant.key).await.map_err(Error::from)?;
-    tenant.audit(house.clock.as_ref(), "key.rotate", &tenant.key.to_string(), "done").await?;
+    let before = house.keys.describe(&tenant.key).await.map_err(Error::from)?;
+    let version = house.keys.rotate(&tenant.key).await.map_err(Error::from)?;
+    let change = Change::between(&json!({ "version": before.version }), &json!({ "version": version }))?;
+    tenant.audit_change(house.clock.as_ref(), "key.rotate", &tenant.key.to_string(), "done", change).await?;
     let (id, state) = house.key_of(call.scope.tenant()).await?;
     Ok(Json(Key { id: id.to_string(), state }))
 }
