@@ -3,7 +3,7 @@
 //! a file that does not open with its own key ends the scan, and no part of it is an answer.
 //! Never: nothing is written, and no file outside the snapshot is read.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use datafusion::{
@@ -34,9 +34,11 @@ mod pruning;
 mod statistics;
 
 mod shared;
+mod standing;
 
 pub(crate) use files::History;
 pub(crate) use shared::columns_by_delivery;
+pub(crate) use standing::{Standing, standing};
 
 /// A table at one snapshot: the newest when the session opened, or one of the past.
 pub(crate) struct HistoryTable {
@@ -44,6 +46,8 @@ pub(crate) struct HistoryTable {
     /// None for a table without rows.
     snapshot: Option<SnapshotRef>,
     schema: SchemaRef,
+    /// Locations of the files to read; all when `None`.
+    only: Option<HashSet<String>>,
 }
 
 impl fmt::Debug for HistoryTable {
@@ -58,7 +62,12 @@ impl HistoryTable {
         let metadata = history.table.metadata();
         let schema = Arc::new(schema_to_arrow_schema(metadata.current_schema())?);
         let snapshot = metadata.current_snapshot().cloned();
-        Ok(Self { history, snapshot, schema })
+        Ok(Self { history, snapshot, schema, only: None })
+    }
+
+    /// The rows of these files alone.
+    fn only(self, locations: HashSet<String>) -> Self {
+        Self { only: Some(locations), ..self }
     }
 
     /// The rows and columns as they were at this snapshot.
@@ -69,7 +78,7 @@ impl HistoryTable {
             .cloned()
             .ok_or_else(|| Error::input(format!("table {} has no snapshot {id}", history.table.identifier().name())))?;
         let schema = Arc::new(schema_to_arrow_schema(&*snapshot.schema(metadata)?)?);
-        Ok(Self { history, snapshot: Some(snapshot), schema })
+        Ok(Self { history, snapshot: Some(snapshot), schema, only: None })
     }
 
     /// The rows and columns as they were at this instant (milliseconds since 1970, UTC).
@@ -108,13 +117,16 @@ impl TableProvider for HistoryTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let files = match &self.snapshot {
+        let mut files = match &self.snapshot {
             Some(snapshot) => {
                 let pruning = pruning::Pruning::new(state, self.schema.clone(), filters)?;
                 self.history.files(snapshot, &self.schema, &pruning).await?
             }
             None => Vec::new(),
         };
+        if let Some(only) = &self.only {
+            files.retain(|file| only.contains(file.data_file.file_path()));
+        }
         self.read(state, projection, files, limit)
     }
 }

@@ -50,7 +50,7 @@ mod refusal;
 
 pub use masking::{ImporterNumbers, TellApart};
 
-pub(crate) const CATALOG: &str = "bonded";
+const CATALOG: &str = "bonded";
 const TABLES: &str = "public";
 const META: &str = "meta";
 /// Named in the error when memory runs out.
@@ -154,6 +154,7 @@ impl Session {
         let session = Self::over_rules(tables, Vec::new(), &rules, store, limits, importer_numbers.clone()).await?;
         *session.ledger.lock().await = Some(meta);
         *session.trail.lock().await = trail;
+        history::settle(&session.context, session.schema(TABLES)?.as_ref(), &histories).await?;
         session.context.register_udtf("columns_delivered", Arc::new(history::ColumnsDelivered::new(histories.clone())));
         session.context.register_udtf("at", Arc::new(history::At::new(histories, importer_numbers)));
         Ok(session)
@@ -253,9 +254,12 @@ impl Session {
         // One that fails, or is given up for lack of time, is not asked again: a session without a ledger says so by name.
         let Some(ledger) = waiting.take() else { return Ok(()) };
         let tables = ledger.await.map_err(|error| Error::damaged("the ledger does not open").with_source(error))?;
-        let facts = self.context.catalog(CATALOG).and_then(|catalog| catalog.schema(META));
-        let facts = facts.ok_or_else(|| Error::internal("the session has no schema for its ledger"))?;
-        show(facts.as_ref(), tables, &self.importer_numbers)
+        show(self.schema(META)?.as_ref(), tables, &self.importer_numbers)
+    }
+
+    pub(crate) fn schema(&self, name: &str) -> Result<Arc<dyn SchemaProvider>> {
+        let schema = self.context.catalog(CATALOG).and_then(|catalog| catalog.schema(name));
+        schema.ok_or_else(|| Error::internal(format!("the session has no schema `{name}`")))
     }
 
     /// All rows of an answer, within the session's limits.

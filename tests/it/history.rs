@@ -19,6 +19,35 @@ fn ingest_as_of(world: &World, day: &str, file: &str) {
     world.json(&["ingest", "--tenant", TENANT, "--as-of", day, file]);
 }
 
+/// Of 60 entries the first 20 came once, the next 20 twice, the last 20 beside them: what nobody restated is read as it lies, what
+/// two deliveries may hold is compared, and both are one truth, before and after their files are joined.
+#[test]
+fn what_one_delivery_holds_alone_and_what_several_hold_make_one_truth() {
+    let world = World::new();
+    let corpus = Corpus::new(random_plan(60)).expect("fit");
+    for (day, entries) in [("2026-01-31", 0..20), ("2026-02-28", 20..60), ("2026-03-31", 20..40)] {
+        let mut bytes = Vec::new();
+        corpus.write_entries(Report::Es003, entries, &mut bytes).unwrap();
+        let file = world.file(&format!("{day}/{}", Corpus::file_name(Report::Es003)), bytes);
+        ingest_as_of(&world, day, file.to_str().unwrap());
+    }
+    let rows = String::from_utf8(csv(&corpus, Report::Es003)).unwrap().lines().count() as u64 - 1;
+    let truth = "SELECT CAST(max(_as_of) AS DATE) AS day, count(DISTINCT entry_summary_number) AS entries, count(*) AS rows
+        FROM tariff_lines GROUP BY _delivery_id ORDER BY min(entry_summary_number)";
+    let plan = "EXPLAIN SELECT entry_summary_number FROM tariff_lines";
+    for joined in [false, true] {
+        let parts = world.json(&["query", "--tenant", TENANT, truth]);
+        let told: Vec<_> = parts.iter().map(|part| (part["day"].as_str().unwrap(), part["entries"].as_u64().unwrap())).collect();
+        assert_eq!(told, [("2026-01-31", 20), ("2026-03-31", 20), ("2026-02-28", 20)]);
+        assert_eq!(parts.iter().map(|part| part["rows"].as_u64().unwrap()).sum::<u64>(), rows);
+        if !joined {
+            let told = world.ok(&["query", "--tenant", TENANT, plan]);
+            assert!(told.contains("UnionExec") && told.contains("RightSemi"), "{told}");
+            world.ok(&["maintain", "--tenant", TENANT]);
+        }
+    }
+}
+
 fn cell(line: &str, at: usize) -> &str {
     line.split(',').nth(at).unwrap()
 }

@@ -94,17 +94,22 @@ impl History {
         Ok(files)
     }
 
+    /// All files of the snapshot.
+    pub(super) async fn data_files(&self, snapshot: &SnapshotRef) -> Result<Vec<Arc<DataFile>>> {
+        let list = self.list(snapshot).await?;
+        let loads: Vec<_> = list.iter().map(|manifest| self.manifest(manifest).boxed()).collect();
+        let manifests: Vec<Arc<Vec<Arc<DataFile>>>> = stream::iter(loads).buffered(MANIFESTS_AT_ONCE).try_collect().await?;
+        Ok(manifests.iter().flat_map(|files| files.iter().cloned()).collect())
+    }
+
     /// Of each delivery the columns that its files hold, blank ones included, as far as manifests tell.
     pub(super) async fn columns_held(&self) -> Result<Held> {
         let metadata = self.table.metadata();
         let Some(snapshot) = metadata.current_snapshot() else { return Ok(Held::default()) };
         let schema = metadata.current_schema();
         let delivery = schema.field_by_name(DELIVERY_ID).map(|field| field.id);
-        let list = self.list(snapshot).await?;
-        let loads: Vec<_> = list.iter().map(|manifest| self.manifest(manifest).boxed()).collect();
-        let manifests: Vec<Arc<Vec<Arc<DataFile>>>> = stream::iter(loads).buffered(MANIFESTS_AT_ONCE).try_collect().await?;
         let mut held = Held::default();
-        for file in manifests.iter().flat_map(|files| files.iter()) {
+        for file in &self.data_files(snapshot).await? {
             let bound = |bounds: &HashMap<i32, Datum>| match bounds.get(&delivery?)?.literal() {
                 PrimitiveLiteral::String(id) => Some(id.clone()),
                 _ => None,

@@ -7,16 +7,21 @@ use std::{collections::HashMap, sync::Arc};
 use bonded_schemas::Report;
 use datafusion::{
     catalog::{SchemaProvider, TableFunctionArgs, TableFunctionImpl, TableProvider},
-    common::{Result as DataFusionResult, ScalarValue},
-    datasource::ViewTable,
+    common::{
+        Result as DataFusionResult, ScalarValue,
+        tree_node::{Transformed, TransformedResult, TreeNode},
+    },
+    datasource::{ViewTable, provider_as_source, source_as_provider},
     execution::context::SessionContext,
-    logical_expr::{Expr, LogicalPlan},
+    logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan},
 };
+use futures::future::join_all;
 
 use super::{instant, masking::ImporterNumbers};
 use crate::{
     error::{Error, Result},
-    provider::{History, HistoryTable},
+    library::View,
+    provider::{History, HistoryTable, Standing, standing},
 };
 
 mod changes;
@@ -56,6 +61,45 @@ pub(super) async fn register(context: &SessionContext, schema: &dyn SchemaProvid
     let template = context.state().create_logical_plan(&changes::sql(schema).await?).await?;
     context.register_udtf("changes", Arc::new(OfInstants { name: "changes", arguments: 2, template }));
     Ok(())
+}
+
+/// Lets the views of current truth read what is settled as it lies, and compare deliveries only where several may hold an entry.
+pub(super) async fn settle(
+    context: &SessionContext,
+    schema: &dyn SchemaProvider,
+    histories: &HashMap<&'static str, Arc<History>>,
+) -> Result<()> {
+    let known: Vec<_> = histories.iter().map(|(table, history)| async { (*table, standing(history).await) }).collect();
+    for (table, told) in join_all(known).await {
+        let view = View::ALL.into_iter().find(|view| view.report().table() == table).map(View::name);
+        let sql = VIEWS.into_iter().find(|(name, _)| Some(*name) == view);
+        // Manifests that do not read fail the question that needs them, not all others.
+        let (Some((name, sql)), Ok(Some(Standing { settled, contested }))) = (sql, told) else { continue };
+        let over = async |sql: &str, files| over_files(context.state().create_logical_plan(sql).await?, Arc::new(files));
+        let settled = over(&format!("SELECT * FROM {table}"), settled).await?;
+        let plan = match contested {
+            Some(contested) => LogicalPlanBuilder::from(settled).union(over(sql, contested).await?)?.build()?,
+            None => settled,
+        };
+        schema.deregister_table(name)?;
+        schema.register_table(name.to_owned(), Arc::new(ViewTable::new(plan, Some(sql.to_owned()))))?;
+    }
+    Ok(())
+}
+
+/// The plan over these files in the place of its table's.
+fn over_files(plan: LogicalPlan, files: Arc<HistoryTable>) -> Result<LogicalPlan> {
+    let files = provider_as_source(files);
+    let mut replaced = false;
+    let plan = plan.transform_up(|node| match node {
+        LogicalPlan::TableScan(scan) if source_as_provider(&scan.source)?.is::<HistoryTable>() => {
+            replaced = true;
+            Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source: files.clone(), ..scan })))
+        }
+        node => Ok(Transformed::no(node)),
+    });
+    let plan = plan.data()?;
+    if replaced { Ok(plan) } else { Err(Error::internal("a view of current truth reads no history")) }
 }
 
 /// A planned question that waits for its points in time.
