@@ -13,7 +13,6 @@ from pathlib import Path
 import duckdb
 
 parquet, sql, threads = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-WORKS = ["entries", "lines", "stacks", "fees", "rates"]
 TIE_OUT = ["line_value"]
 
 
@@ -32,7 +31,7 @@ def header(text, key):
 
 
 def session():
-    db = duckdb.connect(config={"threads": threads, "memory_limit": "4GB"})
+    db = duckdb.connect(config={"threads": threads, "memory_limit": "8GB"})
     for schema in ["meta", "work"]:
         db.execute(f"CREATE SCHEMA {schema}")
     db.execute("CREATE MACRO round_half_up_to_cents(x) AS round(x, 2)")
@@ -48,6 +47,8 @@ def make(db, made, name):
     if name in made:
         return
     text = ours_to_theirs((sql / f"work/{name}.sql").read_text())
+    if name == "entries":
+        db.execute("CREATE VIEW work.sums AS " + ours_to_theirs((sql / "work/sums.sql").read_text()))
     if name == "lines":
         make(db, made, "entries")
         text = f"""SELECT * FROM ({text}) WHERE entry_summary_number IN (SELECT entry_summary_number FROM work.entries

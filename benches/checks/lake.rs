@@ -18,10 +18,15 @@ pub const TENANT: &str = "bench";
 /// Entries whose rows stand for all others.
 const SAMPLE_ENTRIES: u32 = 4_000;
 const TABLES: [&str; 6] = ["es_001", "es_002", "es_003", "meta.rules_mpf", "meta.rules_rates", "meta.rules_hts_per_line"];
+/// Written last into a folder that is kept.
+const MADE: &str = "made";
 const MORE_TABLES: [&str; 2] = ["meta.rules_families", "meta.rules_entry_types"];
 
-/// Everything of one run, removed at its end.
-pub struct Folder(pub PathBuf);
+/// Everything of one run, removed at its end unless it was named.
+pub struct Folder {
+    pub root: PathBuf,
+    kept: bool,
+}
 
 pub struct Made {
     /// Of ES-001, ES-002, ES-003.
@@ -31,32 +36,64 @@ pub struct Made {
 }
 
 impl Folder {
-    /// Below `BONDED_BENCH_DIR`, else below the system's folder for temporary files.
+    /// `BONDED_BENCH_KEEP`, else a new one below `BONDED_BENCH_DIR` or the system's folder for temporary files.
     pub fn create() -> Outcome<Self> {
+        if let Some(root) = env::var_os("BONDED_BENCH_KEEP").map(PathBuf::from) {
+            fs::create_dir_all(root.join("parquet"))?;
+            return Ok(Self { root, kept: true });
+        }
         let parent = env::var_os("BONDED_BENCH_DIR").map_or_else(env::temp_dir, PathBuf::from);
         let root = parent.join(format!("bonded-bench-checks-{}", process::id()));
         fs::create_dir_all(root.join("parquet"))?;
-        Ok(Self(root))
+        Ok(Self { root, kept: false })
     }
 
     pub fn lake(&self) -> PathBuf {
-        self.0.join("lake")
+        self.root.join("lake")
     }
 
     pub fn parquet(&self) -> PathBuf {
-        self.0.join("parquet")
+        self.root.join("parquet")
+    }
+
+    /// An empty folder for what a contender writes.
+    pub fn place(&self, name: &str) -> Outcome<PathBuf> {
+        let place = self.root.join(name);
+        if place.exists() {
+            fs::remove_dir_all(&place)?;
+        }
+        fs::create_dir(&place)?;
+        Ok(place)
+    }
+
+    /// The rows of a lake that an earlier run made to its end.
+    fn made_before(&self) -> Option<[u64; 3]> {
+        let text = fs::read_to_string(self.root.join(MADE)).ok()?;
+        let rows: Vec<u64> = text.split_whitespace().map_while(|count| count.parse().ok()).collect();
+        rows.try_into().ok()
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Best effort: the path is ours, and a leftover must not hide the bench's own error.
-        let _ = fs::remove_dir_all(&self.0);
+        if !self.kept {
+            // Best effort: the path is ours, and a leftover must not hide the bench's own error.
+            let _ = fs::remove_dir_all(&self.root);
+        }
     }
 }
 
-/// A corpus with about so many tariff rows, with a few discrepancies of each kind, in a lake and as Parquet.
+/// A corpus with about so many tariff rows, with a few discrepancies of each kind, in a lake and as Parquet; or the one that is
+/// there already.
 pub fn make(folder: &Folder, seed: u64, tariff_rows: u64) -> Outcome<Made> {
+    let rows = match folder.made_before() {
+        Some(rows) => rows,
+        None => make_anew(folder, seed, tariff_rows)?,
+    };
+    Ok(Made { rows, lake_bytes: size_bytes(&folder.lake().join("tenants"))?, parquet_bytes: size_bytes(&folder.parquet())? })
+}
+
+fn make_anew(folder: &Folder, seed: u64, tariff_rows: u64) -> Outcome<[u64; 3]> {
     let plan = |entries| Plan { serial_first: 0, lines_per_entry_max: 12, tariffs_per_line_max: 2, ..Plan::new(seed, entries) };
     let sample = Corpus::new(plan(SAMPLE_ENTRIES))?.write_es_003(&mut std::io::sink())?;
     let entries = tariff_rows * u64::from(SAMPLE_ENTRIES) / sample.rows;
@@ -65,7 +102,7 @@ pub fn make(folder: &Folder, seed: u64, tariff_rows: u64) -> Outcome<Made> {
     bonded(folder, &["init"])?;
     bonded(folder, &["tenant", "add", TENANT])?;
     for (count, report) in rows.iter_mut().zip(Report::ENTRY_SUMMARIES) {
-        let path = folder.0.join(Corpus::file_name(report));
+        let path = folder.root.join(Corpus::file_name(report));
         *count = corpus.write(report, &mut BufWriter::new(File::create(&path)?))?.rows;
         bonded(folder, &["ingest", "--tenant", TENANT, &path.display().to_string()])?;
         fs::remove_file(&path)?;
@@ -77,7 +114,8 @@ pub fn make(folder: &Folder, seed: u64, tariff_rows: u64) -> Outcome<Made> {
         let sql = format!("SELECT {all} FROM {table}");
         bonded(folder, &["query", "--tenant", TENANT, "--format", "parquet", "--output", &to, &sql])?;
     }
-    Ok(Made { rows, lake_bytes: size_bytes(&folder.lake().join("tenants"))?, parquet_bytes: size_bytes(&folder.parquet())? })
+    fs::write(folder.root.join(MADE), rows.map(|count| count.to_string()).join(" "))?;
+    Ok(rows)
 }
 
 fn bonded(folder: &Folder, arguments: &[&str]) -> Outcome<String> {

@@ -32,8 +32,7 @@ pub fn python() -> Outcome<PathBuf> {
 
 pub fn contend(python: &Path, folder: &lake::Folder, made: &lake::Made, round: u64) -> Outcome<Told> {
     debug_assert!(made.parquet_bytes > 0);
-    let place = folder.0.join(format!("theirs-{round}"));
-    std::fs::create_dir(&place)?;
+    let place = folder.place(&format!("theirs-{round}"))?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from).to_string();
     let mut command = Command::new(python);
     let usage = process::measure(command.arg(SCRIPT).arg(folder.parquet()).arg(SQL).arg(threads), &place)?;

@@ -19,8 +19,7 @@ use crate::{OURS_FLAG, Outcome, TIE_OUT, Told, lake, process};
 const MEMORY_BYTES_MAX: usize = 2 << 30;
 
 pub fn contend(folder: &lake::Folder, round: u64) -> Outcome<Told> {
-    let place = folder.0.join(format!("ours-{round}"));
-    std::fs::create_dir(&place)?;
+    let place = folder.place(&format!("ours-{round}"))?;
     let mut command = Command::new(env::current_exe()?);
     let usage = process::measure(command.arg(OURS_FLAG).arg(folder.lake()), &place)?;
     Ok(Told::read(&std::fs::read_to_string(place.join("stdout"))?, usage.peak_bytes))
