@@ -1,40 +1,55 @@
 //! The tie-out names exactly what was planted: no more, no less, on seeds chosen at random and printed.
 
-use std::collections::BTreeSet;
-
-use bonded::demo::corpus::Corpus;
+use bonded::demo::corpus::{Corpus, Discrepancy, Expected, Plan};
 use serde_json::Value;
 
 use crate::world::{TENANT, World, random_plan};
 
-type Named = (String, String, Option<i64>, Option<String>, Option<String>);
-
-fn named(finding: &Value) -> Named {
+fn named(finding: &Value) -> Expected {
     let text = |key: &str| finding[key].as_str().map(str::to_owned);
-    (
-        text("check").expect("a check"),
-        text("entry_summary_number").expect("an entry"),
-        finding["entry_summary_line_number"].as_i64(),
-        text("expected"),
-        text("actual"),
-    )
+    let line = finding["entry_summary_line_number"].as_i64().map(|line| line as i32);
+    let (check, entry) = (text("check").expect("a check"), text("entry_summary_number").expect("an entry"));
+    Expected::found(&check, &entry, line, text("expected"), text("actual"))
+}
+
+/// What the checks name, and what was planted; no finding is named twice.
+fn found_and_planted(plan: Plan) -> (Vec<Expected>, Vec<Expected>) {
+    let world = World::new();
+    let corpus = Corpus::new(plan).expect("fit");
+    world.ingest(TENANT, &world.corpus_files("in", &corpus));
+    let mut found: Vec<Expected> = world.json(&["reconcile", "--tenant", TENANT]).iter().map(named).collect();
+    found.sort();
+    (found, corpus.expected_findings())
 }
 
 #[test]
 fn exactly_the_planted_discrepancies_are_named() {
     for _ in 0..2 {
-        let world = World::new();
-        let corpus = Corpus::new(random_plan(250).planting(3)).expect("fit");
-        world.ingest(TENANT, &world.corpus_files("in", &corpus));
-        let found: BTreeSet<Named> = world.json(&["reconcile", "--tenant", TENANT]).iter().map(named).collect();
-        let planted: BTreeSet<Named> = corpus
-            .expected_findings()
-            .into_iter()
-            .map(|e| (e.check, e.entry_summary_number, e.entry_summary_line_number.map(i64::from), e.expected, e.actual))
-            .collect();
+        let (found, planted) = found_and_planted(random_plan(250).planting(3));
         assert_eq!(planted.len(), 27, "three of each of nine kinds");
         assert_eq!(found, planted);
     }
+}
+
+#[test]
+fn exactly_what_was_planted_for_the_other_checks_is_named() {
+    for _ in 0..2 {
+        let (found, planted) = found_and_planted(random_plan(250).planting(1).planting_of(&Discrepancy::REVIEW, 3));
+        for kind in Discrepancy::REVIEW {
+            assert_eq!(planted.iter().filter(|finding| finding.check == kind.check()).count(), 3, "{kind:?}");
+        }
+        assert_eq!(found, planted);
+    }
+}
+
+#[test]
+fn what_is_unlike_the_rest_of_its_product_is_named_and_nothing_else() {
+    let plan = random_plan(2500).planting_of(&Discrepancy::OF_CROWDS, 3).planting_of(&Discrepancy::REVIEW, 1);
+    let (found, planted) = found_and_planted(plan);
+    for kind in Discrepancy::OF_CROWDS {
+        assert_eq!(planted.iter().filter(|finding| finding.check == kind.check()).count(), 3, "{kind:?}");
+    }
+    assert_eq!(found, planted);
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub use self::{
     plan::{Plan, UnfitPlan},
     plant::{Discrepancy, Expected},
 };
-use self::{entry::Entry, party::Party, sheet::Sheet};
+use self::{entry::Entry, party::Party, plant::Crowds, sheet::Sheet};
 
 /// A plan that was checked, with its discrepancies placed on entries. Cheap to keep: it holds no rows.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub struct Corpus {
     parties: Vec<Party>,
     /// At most one discrepancy per entry, by entry index.
     plants: BTreeMap<u32, Discrepancy>,
+    /// Empty unless a discrepancy needs rows to be unlike.
+    crowds: Crowds,
 }
 
 /// What went into a written report.
@@ -58,7 +60,11 @@ impl Corpus {
     /// Checks the plan and places its discrepancies, each on an entry of its own that can carry it.
     pub fn new(plan: Plan) -> Result<Self, UnfitPlan> {
         plan.check()?;
-        let mut corpus = Self { parties: party::parties(plan.seed), plan, plants: BTreeMap::new() };
+        let parties = party::parties(plan.seed);
+        let mut corpus = Self { parties, plan, plants: BTreeMap::new(), crowds: Crowds::default() };
+        if corpus.plan.planted.iter().any(|kind| Discrepancy::OF_CROWDS.contains(kind)) {
+            corpus.crowds = Crowds::of(&corpus);
+        }
         corpus.plants = plant::place(&corpus)?;
         Ok(corpus)
     }
@@ -110,7 +116,7 @@ impl Corpus {
     /// What a tie-out of the three whole reports must find: every planted discrepancy, sorted, and nothing else.
     pub fn expected_findings(&self) -> Vec<Expected> {
         let mut expected: Vec<Expected> =
-            self.plants.iter().map(|(index, discrepancy)| discrepancy.expected(&self.entry(*index))).collect();
+            self.plants.iter().flat_map(|(index, discrepancy)| discrepancy.expected(&self.entry(*index))).collect();
         expected.sort();
         expected
     }
@@ -131,7 +137,8 @@ impl Corpus {
     fn entry(&self, index: u32) -> Entry {
         let mut entry = self.clean_entry(index);
         if let Some(discrepancy) = self.plants.get(&index) {
-            discrepancy.apply(&mut entry, &mut random::Random::stream(self.plan.seed, random::PLANTED, index));
+            let mut random = random::Random::stream(self.plan.seed, random::PLANTED, index);
+            discrepancy.apply(&mut entry, &self.crowds, &mut random);
         }
         entry
     }
@@ -144,9 +151,13 @@ impl Corpus {
         match report {
             // Nobody claimed anything yet.
             Report::CapeClaims => Ok(()),
-            Report::Es001 => sheet.row(&layout::header_row(&self.plan, entry)),
+            Report::Es001 => {
+                let row = layout::header_row(&self.plan, entry);
+                (0..1 + u32::from(entry.stands_twice)).try_for_each(|_| sheet.row(&row))
+            }
             Report::Es002 => {
-                entry.lines.iter().try_for_each(|line| sheet.row(&layout::line_row(&self.plan, &self.parties, entry, line)))
+                let rows = entry.lines.iter().flat_map(|line| std::iter::repeat_n(line, 1 + usize::from(line.stands_twice)));
+                rows.into_iter().try_for_each(|line| sheet.row(&layout::line_row(&self.plan, &self.parties, entry, line)))
             }
             Report::Es003 => {
                 let lines = entry.lines.iter().filter(|line| !line.missing_in_es_003);

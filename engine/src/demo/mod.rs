@@ -66,12 +66,9 @@ pub fn compare(corpus: &Corpus, results: &[CheckResult]) -> (Vec<Expected>, Vec<
     let found: Vec<Expected> = results
         .iter()
         .flat_map(|result| result.findings())
-        .map(|finding| Expected {
-            check: finding.check.clone(),
-            entry_summary_number: finding.entry_summary_number.clone(),
-            entry_summary_line_number: finding.entry_summary_line_number,
-            expected: finding.expected.clone(),
-            actual: finding.actual.clone(),
+        .map(|finding| {
+            let (expected, actual) = (finding.expected.clone(), finding.actual.clone());
+            Expected::found(&finding.check, &finding.entry_summary_number, finding.entry_summary_line_number, expected, actual)
         })
         .collect();
     let planted = corpus.expected_findings();

@@ -30,6 +30,8 @@ pub struct Entry {
     pub totals: Totals,
     /// The report that lacks the whole entry.
     pub missing_in: Option<Report>,
+    /// In ES-001.
+    pub stands_twice: bool,
     /// Index of the line that carries the discrepancy.
     pub planted_line: Option<usize>,
 }
@@ -51,6 +53,8 @@ pub struct Line {
     pub hmf_cents: i64,
     pub tariffs: Vec<Tariff>,
     pub missing_in_es_003: bool,
+    /// In ES-002.
+    pub stands_twice: bool,
 }
 
 /// In cents.
@@ -92,6 +96,7 @@ pub fn make(plan: &Plan, parties: &[Party], index: u32) -> Entry {
         lines,
         totals: Totals::default(),
         missing_in: None,
+        stands_twice: false,
         planted_line: None,
     };
     entry.add_up();
@@ -116,6 +121,16 @@ impl Entry {
 }
 
 impl Line {
+    /// The last row, which is of chapters 1-97 and has value, unless a plant says otherwise.
+    pub fn goods(&self) -> Option<&Tariff> {
+        self.tariffs.last()
+    }
+
+    /// Gives the tariff rows their ordinals as they stand.
+    pub fn number_tariffs(&mut self) {
+        (1..).zip(&mut self.tariffs).for_each(|(ordinal, row)| row.ordinal = ordinal);
+    }
+
     /// Fees follow the value that ES-002 shows.
     pub fn set_value(&mut self, value_dollars: i64) {
         self.value_cents = value_dollars * 100;
@@ -155,6 +170,7 @@ fn make_line(
         hmf_cents: 0,
         tariffs,
         missing_in_es_003: false,
+        stands_twice: false,
     };
     line.set_value(value_dollars);
     line

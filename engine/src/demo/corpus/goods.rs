@@ -117,6 +117,37 @@ pub struct Tariff {
     pub duty_cents: i64,
 }
 
+impl Tariff {
+    /// Of chapter 99.
+    pub fn is_additional(&self) -> bool {
+        self.hts.starts_with("99")
+    }
+}
+
+/// Another number of the same eight digits for each commodity, as invented as the rates.
+const SIBLINGS: [(&str, &str); COMMODITIES.len()] = [
+    ("3923900080", "3923900012"),
+    ("6109100012", "6109100040"),
+    ("6403999065", "6403999031"),
+    ("7318152095", "7318152041"),
+    ("7326908688", "7326908610"),
+    ("8481805090", "8481805060"),
+    ("8504409570", "8504409510"),
+    ("8541430010", "8541430080"),
+    ("8708998180", "8708998105"),
+    ("9403200050", "9403200011"),
+    ("0902101015", "0902101050"),
+    ("0406907200", "0406907210"),
+];
+
+/// The other of two numbers of one product.
+pub fn sibling(hts: &'static str) -> &'static str {
+    SIBLINGS
+        .iter()
+        .find_map(|(one, other)| if *one == hts { Some(*other) } else { (*other == hts).then_some(*one) })
+        .unwrap_or(hts)
+}
+
 /// A claim on about seven in ten lines that can make one.
 pub fn program(origin: &str, random: &mut Random) -> Option<Program> {
     let claimed = random.chance(70);

@@ -85,9 +85,14 @@ impl Plan {
         Ok(Self { serial_first: 0, ..Self::new(seed, entries.max(1)) })
     }
 
-    /// The same plan with `each` of every kind of discrepancy.
-    pub fn planting(mut self, each: usize) -> Self {
-        self.planted = Discrepancy::ALL.into_iter().flat_map(|kind| std::iter::repeat_n(kind, each)).collect();
+    /// The same plan with `each` of every kind of discrepancy that the tie-out must find.
+    pub fn planting(self, each: usize) -> Self {
+        self.planting_of(&Discrepancy::TIE_OUT, each)
+    }
+
+    /// The same plan with `each` of these kinds more.
+    pub fn planting_of(mut self, kinds: &[Discrepancy], each: usize) -> Self {
+        self.planted.extend(kinds.iter().flat_map(|kind| std::iter::repeat_n(*kind, each)));
         self
     }
 

@@ -1,5 +1,6 @@
 //! Discrepancies: the wrong figures and missing rows that a tie-out must find.
-//! Promise: each makes exactly one check fire, once; every coarser report is made to agree with the altered one.
+//! Promise: each makes its own check fire, once, and no other unless its wrong figures must; every coarser report is made to agree
+//! with the altered one.
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
@@ -13,6 +14,11 @@ use super::{
     plan::unfit,
     random::{PLACES, Random},
 };
+
+mod crowds;
+mod review;
+
+pub use crowds::Crowds;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -35,9 +41,42 @@ pub enum Discrepancy {
     MissingInEs003,
     /// One line of an entry has no row in ES-003.
     LineMissingInEs003,
+    /// The entry stands twice in ES-001.
+    DuplicateInEs001,
+    /// A line stands twice in ES-002.
+    DuplicateInEs002,
+    /// A tariff row stands twice in ES-003.
+    DuplicateInEs003,
+    /// A line's MPF is off the rate by cents; ES-001 follows.
+    LineMpf,
+    /// A line's HMF is off the rate by cents; ES-001 follows.
+    LineHmf,
+    /// The ordinals of a line leave one out.
+    TariffOrdinals,
+    /// A line holds one tariff number more than its date allows.
+    TariffCount,
+    /// The value stands on a chapter 99 row instead of the goods'.
+    Chapter99Value,
+    /// A chapter 99 row stands behind the goods.
+    Chapter99Order,
+    /// An additional duty was paid on a date on which it was not charged.
+    Chapter99Dates,
+    /// A line paid a tenth of its value more than others of its product.
+    RateOutlier,
+    /// A special program is claimed and duty paid.
+    SpiWithDuty,
+    /// No duty, no special program, though the product pays.
+    DutyFreeWithoutSpi,
+    /// A manufacturer's product under another number than usual.
+    ClassificationChanged,
+    /// The last digit of the entry number is wrong in all three reports.
+    EntryCheckDigit,
+    /// The entry type is one that does not exist, in all three reports.
+    EntryTypeUnknown,
 }
 
-/// One finding that a tie-out must report. Amounts as decimal text with two places; null where a report has no row.
+/// One finding that the checks must report. Amounts as decimal text with two places; null where a report has no row, and where only
+/// all rows of a product together tell them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Expected {
     pub check: String,
@@ -49,6 +88,21 @@ pub struct Expected {
     pub actual: Option<String>,
 }
 
+impl Expected {
+    fn new(check: &str, entry: &Entry, line: Option<i32>, expected: Option<String>, actual: Option<String>) -> Self {
+        let (check, entry_summary_number) = (check.to_owned(), entry.number.clone());
+        Self { check, entry_summary_number, entry_summary_line_number: line, expected, actual }
+    }
+
+    /// What a check found, in the form in which it was planted.
+    pub fn found(check: &str, entry: &str, line: Option<i32>, expected: Option<String>, actual: Option<String>) -> Self {
+        let together = [Discrepancy::RateOutlier, Discrepancy::DutyFreeWithoutSpi].iter().any(|kind| kind.check() == check);
+        let (expected, actual) = if together { (None, None) } else { (expected, actual) };
+        let (check, entry_summary_number) = (check.to_owned(), entry.to_owned());
+        Self { check, entry_summary_number, entry_summary_line_number: line, expected, actual }
+    }
+}
+
 /// Places every planned discrepancy on an entry of its own, searching on from a random one to the next that can carry it.
 pub fn place(corpus: &Corpus) -> Result<BTreeMap<u32, Discrepancy>, UnfitPlan> {
     let entries = corpus.plan.entries;
@@ -58,7 +112,7 @@ pub fn place(corpus: &Corpus) -> Result<BTreeMap<u32, Discrepancy>, UnfitPlan> {
         let start = random.below(entries);
         let place = (0..entries)
             .map(|step| ((u64::from(start) + u64::from(step)) % u64::from(entries)) as u32)
-            .find(|index| !places.contains_key(index) && discrepancy.fits(&corpus.clean_entry(*index)))
+            .find(|index| !places.contains_key(index) && discrepancy.fits(&corpus.clean_entry(*index), &corpus.crowds))
             .ok_or_else(|| {
                 unfit(format!("no entry left that can carry {discrepancy:?}; plan more entries or fewer discrepancies"))
             })?;
@@ -68,7 +122,8 @@ pub fn place(corpus: &Corpus) -> Result<BTreeMap<u32, Discrepancy>, UnfitPlan> {
 }
 
 impl Discrepancy {
-    pub const ALL: [Discrepancy; 9] = [
+    /// What the tie-out must find.
+    pub const TIE_OUT: [Discrepancy; 9] = [
         Discrepancy::LineValue,
         Discrepancy::LineDuty,
         Discrepancy::EntryValue,
@@ -79,6 +134,27 @@ impl Discrepancy {
         Discrepancy::MissingInEs003,
         Discrepancy::LineMissingInEs003,
     ];
+
+    /// What the other checks must find, each by the entry's own rows.
+    pub const REVIEW: [Discrepancy; 13] = [
+        Discrepancy::DuplicateInEs001,
+        Discrepancy::DuplicateInEs002,
+        Discrepancy::DuplicateInEs003,
+        Discrepancy::LineMpf,
+        Discrepancy::LineHmf,
+        Discrepancy::TariffOrdinals,
+        Discrepancy::TariffCount,
+        Discrepancy::Chapter99Value,
+        Discrepancy::Chapter99Order,
+        Discrepancy::Chapter99Dates,
+        Discrepancy::SpiWithDuty,
+        Discrepancy::EntryCheckDigit,
+        Discrepancy::EntryTypeUnknown,
+    ];
+
+    /// What they must find beside rows of the same product, of which a small corpus has too few.
+    pub const OF_CROWDS: [Discrepancy; 3] =
+        [Discrepancy::RateOutlier, Discrepancy::DutyFreeWithoutSpi, Discrepancy::ClassificationChanged];
 
     /// Id of the check that must find it.
     pub fn check(self) -> &'static str {
@@ -91,21 +167,40 @@ impl Discrepancy {
             Discrepancy::MissingInEs001 => "missing_in_es_001",
             Discrepancy::MissingInEs002 => "missing_in_es_002",
             Discrepancy::MissingInEs003 | Discrepancy::LineMissingInEs003 => "missing_in_es_003",
+            Discrepancy::DuplicateInEs001 => "duplicate_in_es_001",
+            Discrepancy::DuplicateInEs002 => "duplicate_in_es_002",
+            Discrepancy::DuplicateInEs003 => "duplicate_in_es_003",
+            Discrepancy::LineMpf => "line_mpf",
+            Discrepancy::LineHmf => "line_hmf",
+            Discrepancy::TariffOrdinals => "tariff_ordinals",
+            Discrepancy::TariffCount => "tariff_count",
+            Discrepancy::Chapter99Value => "chapter_99_value",
+            Discrepancy::Chapter99Order => "chapter_99_order",
+            Discrepancy::Chapter99Dates => "chapter_99_dates",
+            Discrepancy::RateOutlier => "rate_outlier",
+            Discrepancy::SpiWithDuty => "spi_with_duty",
+            Discrepancy::DutyFreeWithoutSpi => "duty_free_without_spi",
+            Discrepancy::ClassificationChanged => "classification_changed",
+            Discrepancy::EntryCheckDigit => "entry_check_digit",
+            Discrepancy::EntryTypeUnknown => "entry_type_unknown",
         }
     }
 
-    fn fits(self, entry: &Entry) -> bool {
+    fn fits(self, entry: &Entry, crowds: &Crowds) -> bool {
         match self {
             Discrepancy::EntryMpfClamp => {
                 fees::mpf_is_bounded(entry.entry_type) && fees::mpf_bounds_cents(entry.entry_date).is_some()
             }
             // A line can be missing only where another one is not; else the whole entry is.
             Discrepancy::LineMissingInEs003 => entry.lines.len() > 1,
-            _ => true,
+            _ => !self.carriers(entry, crowds).is_empty(),
         }
     }
 
-    pub(super) fn apply(self, entry: &mut Entry, random: &mut Random) {
+    pub(super) fn apply(self, entry: &mut Entry, crowds: &Crowds, random: &mut Random) {
+        if !Self::TIE_OUT.contains(&self) {
+            return self.apply_in_review(entry, crowds, random);
+        }
         let at = random.below(entry.lines.len() as u32) as usize;
         match self {
             Discrepancy::LineValue => {
@@ -135,11 +230,12 @@ impl Discrepancy {
                 entry.lines[at].missing_in_es_003 = true;
                 entry.planted_line = Some(at);
             }
+            _ => {}
         }
     }
 
-    /// The finding on an entry to which this was applied.
-    pub(super) fn expected(self, entry: &Entry) -> Expected {
+    /// The findings on an entry to which this was applied.
+    pub(super) fn expected(self, entry: &Entry) -> Vec<Expected> {
         let line = entry.planted_line.map(|at| &entry.lines[at]);
         let sum = |amount: fn(&super::entry::Line) -> i64| entry.lines.iter().map(amount).sum::<i64>();
         let line_tariffs =
@@ -158,14 +254,10 @@ impl Discrepancy {
                 (Some(sum(|line| line.value_cents)), None)
             }
             Discrepancy::LineMissingInEs003 => (line.map(|line| line.value_cents), None),
+            _ => return self.expected_in_review(entry),
         };
-        Expected {
-            check: self.check().to_owned(),
-            entry_summary_number: entry.number.clone(),
-            entry_summary_line_number: line.map(|line| line.number as i32),
-            expected: amounts.0.map(decimal),
-            actual: amounts.1.map(decimal),
-        }
+        let number = line.map(|line| line.number as i32);
+        vec![Expected::new(self.check(), entry, number, amounts.0.map(decimal), amounts.1.map(decimal))]
     }
 }
 
