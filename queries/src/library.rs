@@ -14,6 +14,7 @@ mod files;
 mod header;
 mod params;
 
+pub(crate) use files::SUMS;
 pub(crate) use header::reads;
 pub use params::{Kind, Param};
 pub(crate) use params::{Values, bind, refuse_unknown};
@@ -44,6 +45,22 @@ pub enum Topic {
     Reconcile,
     /// Reports, run by `Session::report`.
     Audit,
+    /// What deadlines are judged by.
+    Deadlines,
+    /// What refunds are judged by, and what was claimed.
+    Cape,
+}
+
+impl Topic {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Topic::History => "history",
+            Topic::Reconcile => "reconcile",
+            Topic::Audit => "audit",
+            Topic::Deadlines => "deadlines",
+            Topic::Cape => "cape",
+        }
+    }
 }
 
 /// What makes a question a check.
@@ -111,6 +128,8 @@ pub enum Work {
     Fees,
     /// The median duty rate of each product.
     Rates,
+    /// How often a manufacturer's goods stand under each tariff number.
+    Numbers,
 }
 
 impl View {
@@ -138,7 +157,7 @@ impl View {
 }
 
 impl Work {
-    pub const ALL: [Work; 5] = [Work::Entries, Work::Lines, Work::Stacks, Work::Fees, Work::Rates];
+    pub const ALL: [Work; 6] = [Work::Entries, Work::Lines, Work::Stacks, Work::Fees, Work::Rates, Work::Numbers];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -147,6 +166,7 @@ impl Work {
             Work::Stacks => "stacks",
             Work::Fees => "fees",
             Work::Rates => "rates",
+            Work::Numbers => "numbers",
         }
     }
 
@@ -220,7 +240,7 @@ impl Library {
     }
 }
 
-/// All built-in questions: the checks, then reports, then those of history.
+/// All built-in questions: the checks, then reports, then those of history, deadlines and refunds.
 pub fn library() -> &'static [Question] {
     Library::builtin().questions()
 }

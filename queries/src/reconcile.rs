@@ -22,6 +22,8 @@ mod entries;
 mod evidence;
 #[cfg(test)]
 mod golden;
+mod spans;
+mod tally;
 mod work;
 
 pub(crate) use work::{WORK, Works};

@@ -7,6 +7,8 @@ WITH headers AS (
         max(entry_date) AS entry_date,
         max(importation_date) AS importation_date
     FROM entry_summaries
+    WHERE
+        entry_summary_number IS NOT NULL -- span: entry_summary_number
     GROUP BY
         entry_summary_number
 ),
@@ -25,10 +27,12 @@ lines AS (
             entry_lines.entry_date,
             headers.entry_date
         ) AS importation_date
-    FROM entry_lines
-    LEFT JOIN headers
+    -- The headers first: of the two they are what a join is built on.
+    FROM headers
+    RIGHT JOIN entry_lines
         ON headers.entry_summary_number = entry_lines.entry_summary_number
-    WHERE entry_lines.entry_summary_number IS NOT NULL
+    WHERE
+        entry_lines.entry_summary_number IS NOT NULL -- span: entry_lines.entry_summary_number
 ),
 rated AS (
     SELECT

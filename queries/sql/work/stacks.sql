@@ -21,6 +21,8 @@ WITH stacks AS (
             END
         ) AS goods_ordinal_min
     FROM tariff_lines
+    WHERE
+        entry_summary_number IS NOT NULL -- span: entry_summary_number
     GROUP BY
         entry_summary_number,
         entry_summary_line_number
@@ -39,4 +41,3 @@ FROM stacks
 LEFT JOIN meta.rules_hts_per_line AS rules
     ON stacks.entry_date >= rules.from_date
     AND (rules.until_date IS NULL OR stacks.entry_date < rules.until_date)
-WHERE entry_summary_number IS NOT NULL

@@ -60,9 +60,17 @@ pub(super) const HISTORY: &[File] = files!(
         "entry_lines_as_of",
         "tariff_lines_as_of",
         "changes",
+        "sightings",
         "vanished",
     ]
 );
+
+pub(super) const DEADLINES: &[File] = files!(Topic::Deadlines, "deadlines", ["entry_facts"]);
+
+pub(super) const CAPE: &[File] = files!(Topic::Cape, "cape", ["ieepa_paid", "cape_claims"]);
+
+/// What `work.sums` is, for a session that cannot add it up as it reads.
+pub(crate) const SUMS: &str = include_str!("../../sql/work/sums.sql");
 
 impl Work {
     pub(crate) fn sql(self) -> &'static str {
@@ -72,10 +80,12 @@ impl Work {
             Work::Stacks => include_str!("../../sql/work/stacks.sql"),
             Work::Fees => include_str!("../../sql/work/fees.sql"),
             Work::Rates => include_str!("../../sql/work/rates.sql"),
+            Work::Numbers => include_str!("../../sql/work/numbers.sql"),
         }
     }
 }
 
 pub(super) fn read_all() -> Result<Vec<Question>> {
-    RECONCILE.iter().chain(AUDIT).chain(HISTORY).map(|(topic, id, sql)| header::read(*topic, id, sql)).collect()
+    let all = [RECONCILE, AUDIT, HISTORY, DEADLINES, CAPE].concat();
+    all.into_iter().map(|(topic, id, sql)| header::read(topic, id, sql)).collect()
 }

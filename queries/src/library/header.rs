@@ -77,7 +77,7 @@ pub(super) fn read(topic: Topic, id: &str, sql: &str) -> Result<Question> {
             }
             Some(check)
         }
-        Topic::Audit | Topic::History => None,
+        Topic::Audit | Topic::History | Topic::Deadlines | Topic::Cape => None,
     };
     let (question, who_asks) = (question.to_owned(), who_asks.to_owned());
     Ok(Question { id: id.to_owned(), topic, question, who_asks, sql: sql.to_owned(), params, check })

@@ -9,19 +9,24 @@ use datafusion::{
     arrow::{
         array::{AsArray, BooleanArray, RecordBatch},
         compute::filter_record_batch,
-        datatypes::Schema,
+        datatypes::{Schema, SchemaRef},
     },
-    datasource::MemTable,
+    dataframe::DataFrame,
+    datasource::{MemTable, TableProvider},
     execution::memory_pool::{MemoryConsumer, MemoryReservation},
     physical_plan::execute_stream,
 };
 use tokio::{sync::OnceCell, time::Instant};
 
-use super::entries::of_entries;
+use super::{
+    entries::of_entries,
+    spans::spans,
+    tally::{SumsTable, Tally, lines_that_differ},
+};
 use crate::{
     answer::Answer,
     error::{Error, Result},
-    library::{View, Work},
+    library::{SUMS, View, Work},
     limits::Limits,
     session::Session,
 };
@@ -29,6 +34,8 @@ use crate::{
 /// The schema in which they lie.
 pub(crate) const WORK: &str = "work";
 const KEPT: &str = "kept";
+/// What `work.entries` is made of, there while it is made.
+const SUMS_NAME: &str = "sums";
 
 /// What a session has made so far.
 #[derive(Debug, Default)]
@@ -56,19 +63,45 @@ pub(super) fn rows_of(view: View) -> &'static str {
 impl Session {
     /// Makes the table unless it is there; answers how many rows agreed and were left out.
     pub(super) async fn prepare(&self, work: Work) -> Result<u64> {
-        let cell = &self.works().made[work as usize];
         let made = match work {
+            Work::Entries => self.compared().await?,
             Work::Lines => {
-                Box::pin(self.prepare_other(Work::Entries)).await?;
-                cell.get_or_try_init(|| self.make_lines()).await?
+                self.compared().await?;
+                self.of(work).get_or_try_init(|| self.make_lines()).await?
             }
-            work => cell.get_or_try_init(|| self.make(work, None)).await?,
+            Work::Stacks => self.of(work).get_or_try_init(|| self.make_in_spans(work, View::TariffLines)).await?,
+            Work::Fees => self.of(work).get_or_try_init(|| self.make_in_spans(work, View::EntryLines)).await?,
+            Work::Rates | Work::Numbers => self.of(work).get_or_try_init(|| self.make(work)).await?,
         };
         Ok(made.agreeing)
     }
 
-    async fn prepare_other(&self, work: Work) -> Result<()> {
-        self.works().made[work as usize].get_or_try_init(|| self.make(work, None)).await.map(|_| ())
+    fn of(&self, work: Work) -> &OnceCell<Made> {
+        &self.works().made[work as usize]
+    }
+
+    async fn compared(&self) -> Result<&Made> {
+        self.of(Work::Entries).get_or_try_init(|| self.make_entries()).await
+    }
+
+    /// Adds the views up in one reading, which gives the lines of the entries that differ as well.
+    async fn make_entries(&self) -> Result<Made> {
+        let tally = Tally::of(self).await?.map(Arc::new);
+        let sums: Arc<dyn TableProvider> = match &tally {
+            Some(tally) => Arc::new(SumsTable::new(tally.clone())),
+            None => self.context().sql(SUMS).await?.into_view(),
+        };
+        self.schema(WORK)?.register_table(SUMS_NAME.to_owned(), sums)?;
+        let made = self.make(Work::Entries).await;
+        self.schema(WORK)?.deregister_table(SUMS_NAME)?;
+        let made = made?;
+        if let Some(tally) = tally {
+            let lines = lines_that_differ(&tally)?;
+            let lines = self.keep(Work::Lines, lines.schema(), vec![lines], 0)?;
+            // Nobody else makes the lines before the entries are there.
+            let _ = self.of(Work::Lines).set(lines);
+        }
+        Ok(made)
     }
 
     /// Only the lines of entries in which lines differ: most entries agree, and their lines need not be added up again.
@@ -79,32 +112,60 @@ impl Session {
             let numbers = batch.column(0).as_string_opt::<i32>().ok_or_else(|| Error::internal("entry numbers are not text"))?;
             entries.extend(numbers.iter().flatten().map(str::to_owned));
         }
-        self.make(Work::Lines, Some(entries)).await
+        let frame = of_entries(self, self.context().sql(Work::Lines.sql()).await?, entries)?;
+        self.make_of(Work::Lines, vec![frame]).await
     }
 
-    async fn make(&self, work: Work, only: Option<BTreeSet<String>>) -> Result<Made> {
+    /// Some entries at a time, since the groups of all lines may be more than the session's memory.
+    async fn make_in_spans(&self, work: Work, view: View) -> Result<Made> {
+        let mut frames = Vec::new();
+        for span in spans(self, view).await? {
+            frames.push(self.context().sql(&span.within(work.sql())).await?);
+        }
+        self.make_of(work, frames).await
+    }
+
+    async fn make(&self, work: Work) -> Result<Made> {
+        let frame = self.context().sql(work.sql()).await?;
+        self.make_of(work, vec![frame]).await
+    }
+
+    /// The rows of these questions, one after the other.
+    async fn make_of(&self, work: Work, frames: Vec<DataFrame>) -> Result<Made> {
         let context = self.context();
-        let mut frame = context.sql(work.sql()).await?;
-        if let Some(entries) = only {
-            frame = of_entries(self, frame, entries)?;
-        }
-        let plan = frame.create_physical_plan().await?;
-        let stream = execute_stream(plan, context.task_ctx())?;
         let limits = Limits { rows_max: usize::MAX, ..self.limits().clone() };
-        let mut answer = Answer::new(stream, Instant::now() + limits.time_max, limits);
-        let memory = MemoryConsumer::new(format!("{WORK}.{}", work.name())).register(&context.runtime_env().memory_pool);
-        let (mut batches, mut agreeing) = (Vec::new(), 0);
-        while let Some(batch) = answer.next().await? {
-            let (batch, left_out) = kept(batch)?;
-            agreeing += left_out;
-            memory.try_grow(batch.get_array_memory_size())?;
-            batches.push(batch);
+        let deadline = Instant::now() + limits.time_max;
+        let (mut schema, mut batches, mut agreeing) = (None, Vec::new(), 0);
+        let memory = self.memory(work);
+        for frame in frames {
+            let plan = frame.create_physical_plan().await?;
+            let mut answer = Answer::new(execute_stream(plan, context.task_ctx())?, deadline, limits.clone());
+            schema.get_or_insert(without_kept(&answer.schema())?);
+            while let Some(batch) = answer.next().await? {
+                let (batch, left_out) = kept(batch)?;
+                agreeing += left_out;
+                if batch.num_rows() > 0 {
+                    memory.try_grow(batch.get_array_memory_size())?;
+                    batches.push(batch);
+                }
+            }
         }
-        let schema = batches.first().map_or_else(|| without_kept(&answer.schema()), |batch| Ok(batch.schema()))?;
+        // What is kept is counted anew, by one reservation.
+        drop(memory);
+        let schema = schema.ok_or_else(|| Error::internal("a work table is made of no question"))?;
+        self.keep(work, schema, batches, agreeing)
+    }
+
+    fn memory(&self, work: Work) -> MemoryReservation {
+        MemoryConsumer::new(format!("{WORK}.{}", work.name())).register(&self.context().runtime_env().memory_pool)
+    }
+
+    /// Shows the rows as this table.
+    fn keep(&self, work: Work, schema: SchemaRef, batches: Vec<RecordBatch>, agreeing: u64) -> Result<Made> {
+        let memory = self.memory(work);
+        memory.try_grow(batches.iter().map(RecordBatch::get_array_memory_size).sum())?;
         let table = MemTable::try_new(schema, vec![batches])?;
-        let schema = context.catalog(crate::session::CATALOG).and_then(|catalog| catalog.schema(WORK));
-        let schema = schema.ok_or_else(|| Error::internal("the session has no schema for work tables"))?;
-        schema.register_table(work.name().to_owned(), Arc::new(table))?;
+        self.schema(WORK)?.register_table(work.name().to_owned(), Arc::new(table))?;
         Ok(Made { agreeing, _memory: memory })
     }
 }
