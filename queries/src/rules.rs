@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use bonded_schemas::rules::{Mark, MpfRule, RateRule, RuleBook};
+use bonded_schemas::{
+    deadline::DeadlineRule,
+    rules::{Mark, MpfRule, RateRule, RuleBook},
+};
 use chrono::{Datelike, NaiveDate};
 use datafusion::arrow::{
     array::{ArrayRef, Date32Array, Decimal128Array, Int32Array, RecordBatch, StringArray},
@@ -15,7 +18,8 @@ use crate::error::{Error, Result};
 /// Each has `from_date` (first day; null: not known), `until_date` (first that is no longer covered; null while open),
 /// `mark` (V verified, S secondary, G general knowledge), `source`, and between them what the rule says:
 /// `rules_mpf` has `minimum` and `maximum` (US dollars), `rules_rates` `fee` and `rate`, `rules_hts_per_line` `maximum`,
-/// `rules_families` `family` and `prefix` (six digits), `rules_entry_types` `code`.
+/// `rules_families` `family` and `prefix` (six digits), `rules_entry_types` `code`, `rules_deadlines` `kind`, `title`, `whose` and
+/// `terms`, `rules_closings` `name` (a day of its own: `from_date`), `rules_cape_windows` `phase`.
 pub(crate) fn tables(book: &RuleBook) -> Result<Vec<(String, RecordBatch)>> {
     Ok(vec![
         ("rules_mpf".to_owned(), mpf(book)?),
@@ -23,6 +27,9 @@ pub(crate) fn tables(book: &RuleBook) -> Result<Vec<(String, RecordBatch)>> {
         ("rules_hts_per_line".to_owned(), hts_per_line(book)?),
         ("rules_families".to_owned(), families(book)?),
         ("rules_entry_types".to_owned(), entry_types(book)?),
+        ("rules_deadlines".to_owned(), deadlines(book)?),
+        ("rules_closings".to_owned(), closings(book)?),
+        ("rules_cape_windows".to_owned(), cape_windows(book)?),
     ])
 }
 
@@ -63,6 +70,30 @@ fn entry_types(book: &RuleBook) -> Result<RecordBatch> {
     let rules = &book.entry_types;
     let says = vec![("code", texts(rules.iter().map(|rule| rule.code.as_str())))];
     table(rules.iter().map(|rule| (rule.from, rule.until, rule.mark, rule.source.as_str())), says)
+}
+
+fn deadlines(book: &RuleBook) -> Result<RecordBatch> {
+    let rules = &book.deadlines;
+    let terms: Vec<String> = rules.iter().map(DeadlineRule::says).collect();
+    let says = vec![
+        ("kind", texts(rules.iter().map(|rule| rule.kind.as_str()))),
+        ("title", texts(rules.iter().map(|rule| rule.title.as_str()))),
+        ("whose", texts(rules.iter().map(|rule| rule.whose.as_str()))),
+        ("terms", texts(terms.iter().map(String::as_str))),
+    ];
+    table(rules.iter().map(|rule| (rule.from, rule.until, rule.mark, rule.source.as_str())), says)
+}
+
+fn closings(book: &RuleBook) -> Result<RecordBatch> {
+    let rules = &book.closings;
+    let says = vec![("name", texts(rules.iter().map(|rule| rule.name.as_str())))];
+    table(rules.iter().map(|rule| (Some(rule.from), rule.from.succ_opt(), rule.mark, rule.source.as_str())), says)
+}
+
+fn cape_windows(book: &RuleBook) -> Result<RecordBatch> {
+    let rules = &book.cape_windows;
+    let says = vec![("phase", texts(rules.iter().map(|rule| rule.phase.as_str())))];
+    table(rules.iter().map(|rule| (Some(rule.from), rule.until, rule.mark, rule.source.as_str())), says)
 }
 
 fn table<'a>(

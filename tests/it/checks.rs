@@ -65,8 +65,18 @@ fn a_malformed_check_stops_the_run_before_it_begins_and_is_named() {
 #[test]
 fn checks_and_reports_are_listed_and_each_report_answers() {
     let world = with_corpus(&Corpus::new(random_plan(60)).expect("fit"));
-    let checks = world.json(&["checks"]);
+    let questions = world.json(&["checks"]);
+    let of = |topic: &str| questions.iter().filter(|question| question["topic"] == topic).collect::<Vec<_>>();
+    let checks = of("reconcile");
     assert!(checks.len() >= 24 && checks.iter().all(|check| check["check"]["rule"].is_string()));
+    let counts = ["audit", "history", "deadlines", "cape"].map(|topic| of(topic).len());
+    assert_eq!(counts, [7, 9, 1, 2]);
+    let listed = world.ok(&["checks"]);
+    for (question, kind) in [("line_mpf", "check"), ("vanished", "history"), ("entry_facts", "deadlines"), ("ieepa_paid", "cape")]
+    {
+        assert!(listed.lines().any(|line| line.contains(question) && line.contains(kind)), "{question}: {listed}");
+    }
+    assert!(world.ok(&["checks", "vanished"]).contains("SELECT"));
     assert!(world.ok(&["checks", "line_mpf"]).contains("19 CFR 24.23(b)(1)(i)(A)"));
     let reports = world.json(&["report"]);
     for report in &reports {

@@ -10,7 +10,10 @@ fn the_demo_finds_what_it_planted_and_can_be_run_again() {
     let text = world.ok(&["demo", "--entries", "150", "--seed", "11"]);
     assert!(text.contains("planted 18, found 18, missed 0, named without cause 0"), "{text}");
     assert!(text.contains("Special Program Fee") && text.contains("Try next"), "{text}");
+    let findings = || world.json(&["finding", "list", "--tenant", bonded::demo::TENANTS[0]]);
+    assert_eq!(findings().len(), 18, "as reconcile would, the demo writes them down");
     let again = world.ok(&["demo", "--entries", "150", "--seed", "11"]);
+    assert_eq!(findings().len(), 18);
     assert_eq!(again.matches("delivered before; nothing added").count(), 6, "{again}");
 }
 

@@ -256,6 +256,13 @@ fn rules_added_to_a_lake_reach_its_deadlines_its_calendar_and_its_cape_windows()
     assert!(world.run(&cape).stderr.contains("no known opening date"));
     add(&["cape-window", "--phase", "3", "--from", "2026-07-30"]);
     assert_eq!(world.run(&cape).code, 0);
+    // SQL sees them as the other rules.
+    let own = "SELECT terms AS said FROM meta.rules_deadlines WHERE source = 'a notice made up'
+        UNION ALL SELECT concat(name, ' ', from_date) FROM meta.rules_closings
+        UNION ALL SELECT concat(phase, ' ', from_date) FROM meta.rules_cape_windows WHERE phase = '3' ORDER BY 1";
+    let own = world.json(&["query", "--tenant", TENANT, own]);
+    let said: Vec<&str> = own.iter().map(|rule| rule["said"].as_str().unwrap()).collect();
+    assert_eq!(said, ["190 days after Liquidation Date", "3 2026-07-30", "A day of mourning 2026-05-13"]);
     let wrong =
         [&["rules", "add", "deadline", "--kind", "x", "--after", "birthday", "--days", "1", "--from", "2025-01-01"], &source[..]];
     assert!(world.run(&wrong.concat()).stderr.contains("liquidation_date"));

@@ -32,6 +32,7 @@ pub async fn demo(settings: Settings, doors: Doors, args: &args::Demo, output: &
             }
         }
         let results = session(&house, &tenant).await?.reconcile(None).await?;
+        crate::findings::record(&house, &tenant, &results).await?;
         output.list(&reconcile::findings(&results), || format!("\nTie-out of {name}\n{}", reconcile::text(&results)))?;
         let (missing, extra) = compare(&corpus, &results);
         output.say(&format!(

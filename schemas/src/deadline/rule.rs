@@ -120,7 +120,7 @@ impl DeadlineRule {
     }
 
     /// `180 days after Liquidation Date`; the earliest of several.
-    pub(crate) fn says(&self) -> String {
+    pub fn says(&self) -> String {
         self.terms.iter().map(|term| term.span(term.column.name())).collect::<Vec<_>>().join(" or ")
     }
 

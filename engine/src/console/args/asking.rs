@@ -87,7 +87,7 @@ pub struct Score {
 
 #[derive(Debug, ClapArgs)]
 pub struct Checks {
-    /// Show this check in full, its SQL included
+    /// Show this question in full, its SQL included
     pub id: Option<String>,
 }
 
