@@ -48,7 +48,7 @@ const PULLED: &str = "'d1', '2026-02-01T00:00:00Z', 2";
 
 fn reports(seed: u64) -> [String; 3] {
     let mut random = Random(seed);
-    let in_order = seed % 2 == 0;
+    let in_order = seed.is_multiple_of(2);
     let es_001 = random.rows(in_order, |random, entry| {
         let (kind, day) = (format!("'0{}'", random.below(4)), format!("'2026-01-0{}'", 1 + random.below(9)));
         let (kind, day) = (random.or_null(kind), random.or_null(day));
