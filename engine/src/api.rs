@@ -11,6 +11,7 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     routing::get,
 };
+use bonded_connectors::oidc::Provider;
 use tokio::sync::watch;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 use utoipa::openapi::{Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder};
@@ -37,7 +38,7 @@ mod routes;
 mod sent;
 
 pub(crate) use listen::{Door, prepare};
-use routes::{account, answers, checks, deliveries, drift, house, members, settings, sql, tokens, trail};
+use routes::{account, answers, checks, deliveries, drift, house, members, provider, settings, sql, tokens, trail};
 
 /// What every request is served from.
 pub struct Front {
@@ -47,6 +48,10 @@ pub struct Front {
     rooms: rooms::Rooms,
     queries: jobs::Queries,
     jobs: jobs::Jobs,
+    /// The identity provider of settings, which keeps its keys.
+    provider: Option<Provider>,
+    /// Where people reach us.
+    url: String,
     /// Without TLS, on a loopback address.
     plain: bool,
 }
@@ -68,6 +73,8 @@ pub(crate) async fn run(shop: Arc<Shop>, door: Door, desk: Arc<Desk>, stop: watc
         desk,
         rooms: rooms::Rooms::default(),
         jobs: jobs::Jobs::default(),
+        provider: house.identity_provider()?,
+        url: house.settings.desk.url.clone().unwrap_or_else(|| door.url()),
         plain: door.is_plain(),
     });
     let served = door.serve(router(front), stop).await;
@@ -120,6 +127,7 @@ fn small() -> OpenApiRouter<Arc<Front>> {
         .routes(routes!(sql::job, sql::cancel))
         .routes(routes!(sql::fetch))
         .merge(account::routes())
+        .merge(provider::routes())
         .merge(members::routes())
         .merge(settings::routes())
         .merge(tokens::routes())

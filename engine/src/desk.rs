@@ -46,7 +46,7 @@ mod tokens;
 mod trail;
 
 pub use bonded_connectors::identity::{password::Password, token::Secret};
-pub use caller::{Caller, CallerKind, Owes};
+pub use caller::{Caller, CallerKind, Owes, Vouched};
 pub use denied::{Answer, Denied};
 pub use email::Email;
 pub use factors::{Confirmed, Enrolment, Proof};

@@ -2,5 +2,6 @@
 
 mod client;
 mod matrix;
+mod provider;
 mod requests;
 mod team;

@@ -42,7 +42,7 @@ fn every_command_teaches_and_answers_as_json() {
     }
     let error = world.run(&["--json", "receipt", "01890000-0000-7000-8000-000000000000"]);
     let body: serde_json::Value = serde_json::from_str(error.stderr.trim()).expect("errors are JSON, too");
-    assert_eq!(body["error"]["kind"], "input");
+    assert_eq!(body["error"]["kind"], "missing");
 }
 
 #[test]

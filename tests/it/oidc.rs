@@ -19,15 +19,16 @@ use bonded_connectors::{
 use reqwest::{StatusCode, Url, redirect::Policy};
 use serde_json::{Value, json};
 
-const AUDIENCE: &str = "https://bonded.example/api";
+pub const AUDIENCE: &str = "https://bonded.example/api";
 /// Nobody listens there: the test is the browser, and reads the address that it would be sent to.
 const REDIRECT: &str = "http://127.0.0.1:9/callback";
-const TENANT: &str = "nordwind-imports";
+pub const NOBODY: &str = "http://127.0.0.1:9";
+pub const TENANT: &str = "nordwind-imports";
 
 /// The provider's process; ended with the test.
-struct Op {
+pub struct Op {
     child: Child,
-    issuer: String,
+    pub issuer: String,
     http: reqwest::Client,
 }
 
@@ -58,7 +59,7 @@ fn script(name: &str) -> PathBuf {
 }
 
 impl Op {
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         Self::start_on(0)
     }
 
@@ -102,15 +103,44 @@ impl Op {
     }
 
     /// An access token of a machine, by client_credentials.
-    async fn machine_token(&self) -> String {
+    pub async fn machine_token(&self) -> String {
         let form = [("grant_type", "client_credentials"), ("scope", "deliver")];
         let asked = self.http.post(format!("{}/token", self.issuer)).basic_auth("fictional-broker", Some("broker-secret"));
         let said: Value = asked.form(&form).send().await.expect("an answer").json().await.expect("JSON");
         said["access_token"].as_str().expect("a token").to_owned()
     }
 
+    /// A person's tokens, fetched as a script of theirs would.
+    pub async fn person_tokens(&self, who: &str) -> Value {
+        let verifier = "v".repeat(43);
+        let challenge = "7w_YNF9DSfIdPf_pRjSq646_kPr-2-o9NAl16JGghdM";
+        let mut place = Url::parse(&format!("{}/auth", self.issuer)).expect("an address");
+        place.query_pairs_mut().extend_pairs([
+            ("response_type", "code"),
+            ("client_id", "bonded-public"),
+            ("redirect_uri", REDIRECT),
+            ("scope", "openid email deliver"),
+            ("resource", AUDIENCE),
+            ("code_challenge", challenge),
+            ("code_challenge_method", "S256"),
+            ("nonce", "n"),
+        ]);
+        let code = self.browse(place, who).await["code"].clone();
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("client_id", "bonded-public"),
+            ("code", &code),
+            ("redirect_uri", REDIRECT),
+            ("code_verifier", &verifier),
+        ];
+        let answer = self.http.post(format!("{}/token", self.issuer)).form(&form).send().await.expect("an answer");
+        let (status, said) = (answer.status(), answer.json::<Value>().await.expect("JSON"));
+        assert_eq!(status, StatusCode::OK, "{said}");
+        said
+    }
+
     /// Follows the provider's redirects with its cookies until it sends the browser back, and gives the query it sends along.
-    async fn browse(&self, mut place: Url, who: &str) -> HashMap<String, String> {
+    pub async fn browse(&self, mut place: Url, who: &str) -> HashMap<String, String> {
         place.query_pairs_mut().append_pair("login_hint", who);
         let mut cookies = HashMap::new();
         for _ in 0..10 {
@@ -126,7 +156,7 @@ impl Op {
                 panic!("the provider stopped at {place}: {status} {}", answer.text().await.unwrap_or_default());
             };
             place = place.join(&location).expect("an address");
-            if place.as_str().starts_with(REDIRECT) {
+            if place.as_str().starts_with(NOBODY) {
                 return place.query_pairs().into_owned().collect();
             }
         }
@@ -246,31 +276,7 @@ async fn a_machine_s_access_token_is_taken_for_its_audience_and_an_id_token_is_n
     let unnamed = op.provider("tenant_claim = \"custom:tenant\"\n").access(&token).await;
     assert!(unnamed.expect_err("no tenant").to_string().contains("tenant"));
 
-    // A person's tokens, fetched as a script of theirs would.
-    let verifier = "v".repeat(43);
-    let challenge = "7w_YNF9DSfIdPf_pRjSq646_kPr-2-o9NAl16JGghdM";
-    let mut place = Url::parse(&format!("{}/auth", op.issuer)).expect("an address");
-    place.query_pairs_mut().extend_pairs([
-        ("response_type", "code"),
-        ("client_id", "bonded-public"),
-        ("redirect_uri", REDIRECT),
-        ("scope", "openid email deliver"),
-        ("resource", AUDIENCE),
-        ("code_challenge", challenge),
-        ("code_challenge_method", "S256"),
-        ("nonce", "n"),
-    ]);
-    let code = op.browse(place, "owner").await["code"].clone();
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("client_id", "bonded-public"),
-        ("code", &code),
-        ("redirect_uri", REDIRECT),
-        ("code_verifier", &verifier),
-    ];
-    let answer = op.http.post(format!("{}/token", op.issuer)).form(&form).send().await.expect("an answer");
-    let (status, said) = (answer.status(), answer.json::<Value>().await.expect("JSON"));
-    assert_eq!(status, StatusCode::OK, "{said}");
+    let said = op.person_tokens("owner").await;
     let provider = op.provider("");
     let owner = provider.access(said["access_token"].as_str().expect("a token")).await.expect("good");
     assert!(owner.subject == "owner" && !owner.is_machine());

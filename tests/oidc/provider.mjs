@@ -11,13 +11,13 @@ const packages = process.env.BONDED_OIDC_PACKAGES;
 const { default: Provider } = await import(pathToFileURL(`${packages}/node_modules/oidc-provider/lib/index.js`));
 
 const AUDIENCE = 'https://bonded.example/api';
-const REDIRECT = 'http://127.0.0.1:9/callback';
+const REDIRECTS = ['http://127.0.0.1:9/callback', 'http://127.0.0.1:9/v1/provider/callback'];
 const people = {
   owner: { email: 'owner@nordwind.example', email_verified: true, tenant: 'nordwind-imports', amr: ['pwd', 'otp'] },
   viewer: { email: 'viewer@nordwind.example', email_verified: false, tenant: 'nordwind-imports', amr: ['pwd'] },
   guest: { email: 'guest@lantern.example', email_verified: true, amr: ['pwd'] },
 };
-const signIn = { redirect_uris: [REDIRECT], grant_types: ['authorization_code'], response_types: ['code'] };
+const signIn = { redirect_uris: REDIRECTS, grant_types: ['authorization_code'], response_types: ['code'] };
 const clients = [
   { client_id: 'bonded-public', token_endpoint_auth_method: 'none', ...signIn },
   // Characters that RFC 6749 wants encoded before they go into the Authorization header.
@@ -49,7 +49,7 @@ function providerWith(issuer, keys) {
         getResourceServerInfo: () => ({ scope: 'deliver', audience: AUDIENCE, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } }),
       },
     },
-    extraTokenClaims: (ctx, token) => ({ tenant: token.accountId ? people[token.accountId].tenant : 'nordwind-imports' }),
+    extraTokenClaims: (ctx, token) => (token.accountId ? people[token.accountId] : { tenant: 'nordwind-imports' }),
     findAccount: (ctx, id) => people[id] && { accountId: id, claims: () => ({ sub: id, ...people[id] }) },
     // Who is signed in has agreed to all.
     loadExistingGrant: async (ctx) => {

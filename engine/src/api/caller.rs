@@ -6,23 +6,31 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use bonded_connectors::oidc::Verified;
 
 use super::{
     Front,
     layers::Arrival,
     problem::{Answer, Problem},
 };
-use crate::desk::{Caller, CallerKind, Denied, Origin, Owes, Secret};
+use crate::{
+    desk::{Caller, CallerKind, Denied, Origin, Owes, Secret, Vouched},
+    error::{Error, ErrorKind},
+};
 
 /// `__Host-`: browsers take it only with Secure, for `/`, without a domain.
 const SESSION: &str = "__Host-bonded";
 /// The same on a loopback address without TLS, where browsers would not keep the other.
 const PLAIN_SESSION: &str = "bonded-plain";
+const PENDING: &str = "__Host-bonded-sign-in";
+const PLAIN_PENDING: &str = "bonded-plain-sign-in";
 const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const BEARER: &str = "bearer ";
+/// How a token of our own begins; any other is the identity provider's.
+const OWN_TOKEN: &str = "bonded_";
 /// Longer ones are none of ours.
-const TOKEN_BYTES_MAX: usize = 8 << 10;
+const TOKEN_BYTES_MAX: usize = 16 << 10;
 const AGENT_CHARS_MAX: usize = 200;
 
 /// The caller of this request, looked up once.
@@ -33,7 +41,8 @@ pub async fn identified(parts: &mut Parts, front: &Front) -> Answer<Arc<Caller>>
     let origin = origin(parts)?;
     let caller = match (bearer(&parts.headers)?, session(&parts.headers, front)) {
         (Some(_), Some(_)) => return Err(Problem::malformed("send a token or a session cookie, not both")),
-        (Some(token), None) => front.desk.authenticate(token, &origin).await?,
+        (Some(token), None) if token.starts_with(OWN_TOKEN) => front.desk.authenticate(token, &origin).await?,
+        (Some(token), None) => foreign(token, front, &origin).await?,
         (None, Some(session)) => {
             let caller = front.desk.whoami(session.reveal(), &origin).await?;
             if let Some(caller) = &caller {
@@ -46,6 +55,30 @@ pub async fn identified(parts: &mut Parts, front: &Front) -> Answer<Arc<Caller>>
     let caller = Arc::new(caller.ok_or_else(Problem::sign_in)?);
     parts.extensions.insert(caller.clone());
     Ok(caller)
+}
+
+/// The member whom the identity provider's access token is of. What is wrong with one is for the log, not for who sent it.
+async fn foreign(token: &str, front: &Front, origin: &Origin) -> Answer<Option<Caller>> {
+    let Some(provider) = &front.provider else { return Ok(None) };
+    let verified = match provider.access(token).await.map_err(Error::from) {
+        Ok(verified) => verified,
+        Err(error) if error.kind() == ErrorKind::Refused => {
+            tracing::info!(target: "api.token", %error, "a foreign token was refused");
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match vouched(verified) {
+        Some(vouched) => Ok(front.desk.vouched(&vouched, origin).await?),
+        None => Ok(None),
+    }
+}
+
+/// A person of a verified address; machines have tokens of our own.
+pub fn vouched(verified: Verified) -> Option<Vouched> {
+    let machine = verified.is_machine();
+    let Verified { email, tenant, second_factor, .. } = verified;
+    email.filter(|_| !machine).map(|email| Vouched { email, tenant, second_factor })
 }
 
 /// Where the request came from, as the desk wants to know it.
@@ -139,8 +172,34 @@ pub fn unset(front: &Front) -> Answer<HeaderValue> {
     written(cookie)
 }
 
+/// `Set-Cookie` of a sign-in at the identity provider that waits for its answer; sealed, and good for as long as it says.
+pub fn set_pending(sealed: String, front: &Front) -> Answer<HeaderValue> {
+    written(named(pending_name(front), sealed, front))
+}
+
+pub fn unset_pending(front: &Front) -> Answer<HeaderValue> {
+    let mut cookie = named(pending_name(front), String::new(), front);
+    cookie.make_removal();
+    written(cookie)
+}
+
+/// The sealed sign-in that waits.
+pub fn pending(headers: &HeaderMap, front: &Front) -> Option<String> {
+    let jar = CookieJar::from_headers(headers);
+    let value = jar.get(pending_name(front))?.value();
+    (value.len() <= TOKEN_BYTES_MAX).then(|| value.to_owned())
+}
+
+fn pending_name(front: &Front) -> &'static str {
+    if front.plain { PLAIN_PENDING } else { PENDING }
+}
+
 fn cookie(value: String, front: &Front) -> Cookie<'static> {
-    Cookie::build((name(front), value)).path("/").http_only(true).secure(!front.plain).same_site(SameSite::Lax).build()
+    named(name(front), value, front)
+}
+
+fn named(name: &'static str, value: String, front: &Front) -> Cookie<'static> {
+    Cookie::build((name, value)).path("/").http_only(true).secure(!front.plain).same_site(SameSite::Lax).build()
 }
 
 fn written(cookie: Cookie<'_>) -> Answer<HeaderValue> {

@@ -7,6 +7,7 @@ pub mod deliveries;
 pub mod drift;
 pub mod house;
 pub mod members;
+pub mod provider;
 pub mod settings;
 pub mod sql;
 pub mod tokens;

@@ -6,7 +6,7 @@ use bonded_connectors::identity::token::{self, OwnToken};
 use bonded_schemas::{Actor, Role, TenantId, TenantScope};
 use chrono::{DateTime, Utc};
 
-use super::{Answer, Denied, Desk, Origin, sessions::Live, tokens::Grant, trail::event};
+use super::{Answer, Denied, Desk, Email, Origin, sessions::Live, tokens::Grant, trail::event};
 use crate::error::{ErrorKind, Result};
 
 /// At most so many teams of one person are looked through.
@@ -33,6 +33,15 @@ pub struct Caller {
     /// Until then keys, roles, exports and shredding are open.
     pub stepped_up_until: Option<DateTime<Utc>>,
     pub kind: CallerKind,
+}
+
+/// What an identity provider says of a person, as far as it counts here. Never a role: that is the membership's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vouched {
+    /// Verified by the provider.
+    pub email: String,
+    pub tenant: Option<TenantId>,
+    pub second_factor: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +158,48 @@ impl Desk {
             owes: None,
             stepped_up_until: None,
             kind,
+        }))
+    }
+
+    /// The caller behind an access token of the identity provider: the active member of its verified address in its tenant.
+    /// `None` when there is none, for whatever reason.
+    pub async fn vouched(&self, vouched: &Vouched, origin: &Origin) -> Answer<Option<Caller>> {
+        let (Ok(email), Some(tenant)) = (Email::parse(&vouched.email), vouched.tenant.clone()) else { return Ok(None) };
+        let actor = origin.actor(email.as_str());
+        let ledger = match self.ledger(&scope(tenant.clone(), actor.clone())).await {
+            Err(error) if error.kind() == ErrorKind::Refused => return Ok(None),
+            ledger => ledger?,
+        };
+        let digest = self.email_digest(&email).await?;
+        let member = ledger.team().member_by_email(&digest).await?.filter(|member| member.state == "active");
+        let Some(member) = member else {
+            // One entry a wait, as of our own tokens.
+            if self.hold_address(origin, "token").await.is_ok() {
+                self.tell(&event(
+                    &actor,
+                    "token.use",
+                    tenant.as_str(),
+                    "refused: the provider's token is of no active member",
+                    None,
+                ))
+                .await?;
+            }
+            return Ok(None);
+        };
+        let role: Role = member.role.parse().map_err(crate::Error::from)?;
+        let owes = (must_have_factor(role) && !vouched.second_factor).then_some(Owes::SecondFactor);
+        let allowed = owes.is_none();
+        Ok(Some(Caller {
+            user: member.user_id,
+            email: email.to_string(),
+            session: String::new(),
+            csrf: String::new(),
+            tenant: allowed.then(|| scope(tenant, Actor { role: Some(role), ..actor })),
+            role: allowed.then_some(role),
+            mfa: vouched.second_factor,
+            owes,
+            stepped_up_until: None,
+            kind: CallerKind::Person,
         }))
     }
 

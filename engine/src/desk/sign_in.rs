@@ -6,7 +6,7 @@ use bonded_schemas::{Role, TenantId};
 use serde::Serialize;
 
 use super::{
-    Answer, Denied, Desk, Email, Origin, Password, Secret,
+    Answer, Denied, Desk, Email, Origin, Password, Secret, Vouched,
     caller::must_have_factor,
     person::Person,
     post::{Letter, Suspicion},
@@ -86,6 +86,30 @@ impl Desk {
         self.signed_in(&session, token, &known.person).await
     }
 
+    /// A session for whom the identity provider signed in: the account of the verified address, which must be there.
+    pub async fn sign_in_vouched(&self, vouched: &Vouched, origin: &Origin) -> Answer<SignedIn> {
+        let email = Email::parse(&vouched.email).map_err(|_| Denied::Credentials)?;
+        let address = self.hold_address(origin, "sign-in from").await?;
+        let actor = origin.actor(email.as_str());
+        let Some(known) = self.person_by_email(&self.email_digest(&email).await?).await? else {
+            self.tell(&event(&actor, "sign-in", "", "refused: the provider's person has no account here", None)).await?;
+            return Err(Denied::Credentials);
+        };
+        let (mut session, token) = self.new_session(&known.row.user_id, origin).await?;
+        if vouched.second_factor {
+            session.factors = 2;
+        }
+        if vouched.second_factor || known.person.authenticator.is_none() {
+            // They proved it to the provider just now.
+            session.stepped_up_ms = self.now_ms();
+        }
+        let mut steps = vec![Step::AddSession(&session)];
+        steps.extend(address.as_ref().map(|address| address.uncount()));
+        let told = event(&actor, "sign-in", &known.row.user_id, "done, by the identity provider", None);
+        self.change(&steps, &told).await?;
+        self.signed_in(&session, token, &known.person).await
+    }
+
     /// Takes up the work in a team; the session goes on under a new token.
     pub async fn choose_tenant(&self, session_token: &str, tenant: &TenantId, origin: &Origin) -> Answer<SignedIn> {
         let live = self.live(session_token).await?;
@@ -106,8 +130,12 @@ impl Desk {
     }
 
     async fn mfa(&self, session: &SessionRow, person: &Person) -> Result<Mfa> {
+        // Also by the identity provider, of somebody who has no authenticator here.
+        if session.factors >= 2 {
+            return Ok(Mfa::Done);
+        }
         if person.authenticator.is_some() {
-            return Ok(if session.factors >= 2 { Mfa::Done } else { Mfa::Needed });
+            return Ok(Mfa::Needed);
         }
         let must = |role: &Role| must_have_factor(*role);
         let roles = self.memberships(&session.user_id).await?;
