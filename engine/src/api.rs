@@ -36,9 +36,10 @@ mod repeat;
 mod rooms;
 mod routes;
 mod sent;
+mod signed;
 
 pub(crate) use listen::{Door, prepare};
-use routes::{account, answers, checks, deliveries, drift, house, members, provider, settings, sql, tokens, trail};
+use routes::{account, answers, checks, deliveries, drift, house, me, members, provider, settings, sql, tokens, trail};
 
 /// What every request is served from.
 pub struct Front {
@@ -127,6 +128,7 @@ fn small() -> OpenApiRouter<Arc<Front>> {
         .routes(routes!(sql::job, sql::cancel))
         .routes(routes!(sql::fetch))
         .merge(account::routes())
+        .merge(me::routes())
         .merge(provider::routes())
         .merge(members::routes())
         .merge(settings::routes())

@@ -5,9 +5,34 @@ use bonded_schemas::Role;
 
 use crate::desk::Grant;
 
-/// What a request wants to do with its tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+/// Each action once, and a unit type of its name, so that a handler's signature says what it needs: `May<may::Read>`.
+macro_rules! actions {
+    ($($(#[$told:meta])* $action:ident,)*) => {
+        /// What a request wants to do with its tenant.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $($(#[$told])* $action,)*
+        }
+
+        pub mod may {
+            use super::Action;
+
+            pub trait Permission: Send + Sync + 'static {
+                const ACTION: Action;
+            }
+
+            $(
+                #[derive(Debug)]
+                pub struct $action;
+                impl Permission for $action {
+                    const ACTION: Action = Action::$action;
+                }
+            )*
+        }
+    };
+}
+
+actions! {
     /// Deliveries, receipts, drift, tables, checks, findings, deadlines, scores
     Read,
     /// SQL and reports

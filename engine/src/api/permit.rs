@@ -17,7 +17,7 @@ use bonded_schemas::{Actor, TenantScope};
 
 use super::{
     Front,
-    access::{Action, grant_may, role_may},
+    access::{Action, grant_may, may, role_may},
     caller,
     problem::{Answer, Problem},
 };
@@ -53,42 +53,6 @@ impl Call {
     }
 }
 
-/// One unit type for each [`Action`], so that a handler's signature says what it needs.
-pub mod may {
-    use super::Action;
-
-    pub trait Permission: Send + Sync + 'static {
-        const ACTION: Action;
-    }
-
-    macro_rules! permissions {
-        ($($action:ident),* $(,)?) => {$(
-            #[derive(Debug)]
-            pub struct $action;
-            impl Permission for $action {
-                const ACTION: Action = Action::$action;
-            }
-        )*};
-    }
-
-    permissions!(
-        Read,
-        Query,
-        Export,
-        Deliver,
-        Replay,
-        DecideDrift,
-        WorkFindings,
-        ReadMembers,
-        ManageMembers,
-        ManageTokens,
-        ReadSettings,
-        ReadAudit,
-        ExportAudit,
-        ManageIntegrations,
-    );
-}
-
 impl<A: may::Permission> FromRequestParts<Arc<Front>> for May<A> {
     type Rejection = Problem;
 
@@ -119,7 +83,8 @@ fn allowed(caller: &Caller, action: Action, front: &Front) -> Answer<TenantScope
     if !may {
         return Err(refused());
     }
-    if action.needs_step_up() && !caller.stepped_up_until.is_some_and(|until| until > front.house.clock.now()) {
+    let is_fresh = caller.stepped_up_until.is_some_and(|until| until > front.house.clock.now());
+    if action.needs_step_up() && !is_fresh {
         return Err(Problem::step_up());
     }
     Ok(scope)

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use bonded_connectors::store::queue::Work;
 use bonded_schemas::{Channel, DeliveryId};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -15,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{EXIT_QUARANTINED, Error, ErrorKind, Result},
-    ingest::{Ingested, Source, ingest as run, is_done, land_only, quarantine_text},
+    ingest::{Ingested, Source, ingest as run, is_done, land_only, quarantine_text, work},
     lakehouse::{Lakehouse, Tenant},
 };
 
@@ -117,13 +116,7 @@ async fn enqueue(
             queued,
         };
         if queued {
-            let work = Work {
-                tenant: tenant.scope.tenant().clone(),
-                keyed_digest: row.keyed_digest,
-                delivery_id: row.delivery_id,
-                size_bytes: row.size_bytes,
-            };
-            queue.enqueue(&work, house.clock.now()).await?;
+            queue.enqueue(&work(tenant.scope.tenant(), &row), house.clock.now()).await?;
         }
         tenant.audit(house.clock.as_ref(), "enqueue", &row.delivery_id.to_string(), line.state).await?;
         if output.json {

@@ -1,8 +1,8 @@
 //! What workers need of the straight line: landing and no further, going on from there, and giving up.
 //! Promise: a delivery that was landed goes on from wherever it stopped; one that is given up is quarantined and told of.
 
-use bonded_connectors::store::ledger::LedgerRow;
-use bonded_schemas::{DeliveryState, Quarantine, QuarantineReason};
+use bonded_connectors::store::{ledger::LedgerRow, queue::Work};
+use bonded_schemas::{DeliveryState, Quarantine, QuarantineReason, TenantId};
 
 use super::{Ingested, Source, check, land, run, seal, unpack::Nesting};
 use crate::{
@@ -18,6 +18,16 @@ pub async fn land_only(house: &Lakehouse, tenant: &Tenant, source: Source<'_>) -
 /// Whether nothing is left to do for it. A quarantined one may become rows another time.
 pub fn is_done(row: &LedgerRow) -> bool {
     matches!(row.state, DeliveryState::Committed | DeliveryState::Unpacked) && row.sealed_receipt.is_some()
+}
+
+/// What the queue is told of it.
+pub fn work(tenant: &TenantId, row: &LedgerRow) -> Work {
+    Work {
+        tenant: tenant.clone(),
+        keyed_digest: row.keyed_digest.clone(),
+        delivery_id: row.delivery_id,
+        size_bytes: row.size_bytes,
+    }
 }
 
 /// Takes a landed delivery to its end.

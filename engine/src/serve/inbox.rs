@@ -12,7 +12,6 @@ use std::{
     sync::Arc,
 };
 
-use bonded_connectors::store::queue::Work;
 use bonded_schemas::{Channel, Severity, TenantId};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::Instant};
@@ -153,13 +152,7 @@ async fn take(shop: &Shop, tenant: &Tenant, file: &DropFile) -> Result<()> {
     let row = ingest::land_only(&shop.house, tenant, source).await?;
     let done = ingest::is_done(&row);
     if !done {
-        let work = Work {
-            tenant: tenant.scope.tenant().clone(),
-            keyed_digest: row.keyed_digest,
-            delivery_id: row.delivery_id,
-            size_bytes: row.size_bytes,
-        };
-        shop.enqueue(&work).await?;
+        shop.enqueue(&ingest::work(tenant.scope.tenant(), &row)).await?;
     }
     let result = if done { "duplicate" } else { "landed" };
     tenant.audit(shop.house.clock.as_ref(), "inbox", &row.delivery_id.to_string(), result).await?;

@@ -4,12 +4,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bonded_connectors::store::queue::Work;
 use bonded_schemas::TenantId;
 use tokio::sync::watch;
 
 use super::{Shop, Stopped, pause};
-use crate::error::Result;
+use crate::{error::Result, ingest};
 
 const EVERY_MAX: Duration = Duration::from_secs(300);
 
@@ -40,13 +39,7 @@ async fn tenant(shop: &Shop, tenant: &TenantId, after: Duration) -> Result<usize
     let before = shop.house.clock.now() - chrono::Duration::from_std(after).unwrap_or(chrono::Duration::MAX);
     let mut count = 0;
     for row in ledger.unfinished(before).await? {
-        let work = Work {
-            tenant: tenant.clone(),
-            keyed_digest: row.keyed_digest,
-            delivery_id: row.delivery_id,
-            size_bytes: row.size_bytes,
-        };
-        count += usize::from(shop.enqueue(&work).await?);
+        count += usize::from(shop.enqueue(&ingest::work(tenant, &row)).await?);
     }
     Ok(count)
 }

@@ -13,8 +13,9 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     answers,
     api::{
+        access::may,
         page::Page,
-        permit::{Call, May, may},
+        permit::{Call, May},
         problem::{Answer, Problem},
         sent::{Asked, Named},
     },

@@ -12,8 +12,9 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     answers,
     api::{
+        access::may,
         page::{Page, Paging},
-        permit::{May, may},
+        permit::May,
         problem::{Answer, Problem},
         sent::{Asked, Named, Sent},
     },

@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bonded_connectors::store::{ledger::LedgerRow, queue::Work};
+use bonded_connectors::store::ledger::LedgerRow;
 use bonded_schemas::{Channel, DeliveryId, DeliveryState, Receipt};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
@@ -19,8 +19,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     api::{
+        access::may,
         page::{Page, Paging},
-        permit::{May, may},
+        permit::May,
         problem::{Answer, Problem},
         sent::{Asked, Named, Upload},
     },
@@ -125,13 +126,7 @@ pub async fn send(
     let row = ingest::land_only(house, &tenant, source).await.map_err(|error| broken_off(error, limit))?;
     let queued = !ingest::is_done(&row);
     if queued {
-        let work = Work {
-            tenant: call.scope.tenant().clone(),
-            keyed_digest: row.keyed_digest,
-            delivery_id: row.delivery_id,
-            size_bytes: row.size_bytes,
-        };
-        shop.enqueue(&work).await?;
+        shop.enqueue(&ingest::work(call.scope.tenant(), &row)).await?;
     }
     let result = if queued { "landed" } else { "duplicate" };
     tenant.audit(house.clock.as_ref(), "deliver", &row.delivery_id.to_string(), result).await?;

@@ -8,8 +8,9 @@ use utoipa::ToSchema;
 use crate::{
     accept::{self, Decision},
     api::{
+        access::may,
         page::{Page, Paging},
-        permit::{May, may},
+        permit::May,
         problem::{Answer, Problem},
         sent::{Asked, Named, Sent},
     },

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{FromRequestParts, State},
-    http::{StatusCode, request::Parts},
+    extract::State,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use bonded_schemas::Role;
@@ -13,13 +13,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::account::{Typed, Visitor};
+use super::account::Typed;
 use crate::{
     api::{
-        Front, caller,
-        permit::{May, may},
+        Front,
+        access::may,
+        permit::May,
         problem::{Answer, Problem},
         sent::{Named, Sent},
+        signed::{MaybeSigned, Visitor},
     },
     desk::{Member, MemberState, Secret},
 };
@@ -141,19 +143,6 @@ pub async fn change(
 pub async fn remove(May { call, .. }: May<may::ManageMembers>, Named(member): Named<String>) -> Answer<StatusCode> {
     call.front.desk.remove_member(&call.scope, &member).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// A session, if there is one: who has an account accepts an invite signed in.
-pub struct MaybeSigned(Option<Secret>);
-
-impl FromRequestParts<Arc<Front>> for MaybeSigned {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, front: &Arc<Front>) -> Result<Self, Problem> {
-        let Some(token) = caller::session(&parts.headers, front) else { return Ok(Self(None)) };
-        caller::identified(parts, front).await?;
-        Ok(Self(Some(token)))
-    }
 }
 
 /// Join a team by the code of an invite

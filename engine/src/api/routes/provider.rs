@@ -14,12 +14,12 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::account::Visitor;
 use crate::{
     api::{
         Front, caller,
         problem::{Answer, Problem},
         sent::Asked,
+        signed::Visitor,
     },
     desk::Denied,
     error::{Error, ErrorKind},

@@ -10,11 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    api::{
-        Front,
-        permit::{May, may},
-        problem::Answer,
-    },
+    api::{Front, access::may, permit::May, problem::Answer},
     audit::Change,
     error::Error,
 };

@@ -16,8 +16,9 @@ use uuid::Uuid;
 use crate::{
     answers,
     api::{
+        access::may,
         jobs::{self, Seen},
-        permit::{Call, May, may},
+        permit::{Call, May},
         problem::{Answer, Problem},
         sent::{Named, Sent},
     },

@@ -12,7 +12,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     api::{
         Front,
-        permit::{May, may},
+        access::may,
+        permit::May,
         problem::{Answer, Problem},
         sent::{Named, Sent},
     },

@@ -15,8 +15,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     api::{
         Front,
+        access::may,
         page::{Page, Paging},
-        permit::{May, may},
+        permit::May,
         problem::{Answer, Problem},
         sent::Asked,
     },
