@@ -271,6 +271,11 @@ impl Settings {
         }
     }
 
+    /// Folder of the certificate that is made where none is named.
+    pub fn tls_dir(&self) -> Result<PathBuf> {
+        self.beside_the_lake(".tls", "api.certificate")
+    }
+
     fn beside_the_lake(&self, ending: &str, setting: &str) -> Result<PathBuf> {
         let folder = bonded_connectors::lake::lake_folder(&self.lake)?;
         let name = folder.file_name().ok_or_else(|| Error::setup(format!("lake `{}` has no name; set {setting}", self.lake)))?;

@@ -128,7 +128,7 @@ fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::T
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
 }
 
-/// As settings name it, or the one that `bonded init` makes beside the keys.
+/// As settings name it, or the one that `bonded init` makes beside the lake.
 fn certificate(settings: &Settings, api: &ApiSettings, now: DateTime<Utc>) -> Result<Certificate> {
     match (&api.certificate, &api.private_key) {
         (Some(certificate), Some(private_key)) => {
@@ -140,7 +140,7 @@ fn certificate(settings: &Settings, api: &ApiSettings, now: DateTime<Utc>) -> Re
 }
 
 fn development_certificate(settings: &Settings, now: DateTime<Utc>) -> Result<Certificate> {
-    let folder = settings.keys_dir()?.join("tls");
+    let folder = settings.tls_dir()?;
     let files = Certificate { certificate: folder.join("development.pem"), private_key: folder.join("development.key") };
     if tls::make_development_certificate(&files.certificate, &files.private_key, now)? {
         tracing::warn!(target: "api.tls", "made a certificate for this machine's own names; set api.certificate for others");

@@ -75,7 +75,7 @@ impl Front {
         let url = json_lines(&line).first().and_then(|ready| ready["api"].as_str().map(str::to_owned));
         let url =
             url.unwrap_or_else(|| panic!("not ready: {line} {}", std::fs::read_to_string(world.path("serve.log")).unwrap()));
-        let certificate = std::fs::read(world.keys().join("tls/development.pem")).expect("made by init");
+        let certificate = std::fs::read(world.path("lake.tls/development.pem")).expect("made by init");
         let root = reqwest::Certificate::from_pem(&certificate).expect("a certificate");
         let client = Client::builder().no_proxy().add_root_certificate(root).build().expect("a client");
         Self { child, url, client, outbox }
