@@ -127,7 +127,6 @@ pub async fn tag(request: Request, next: Next) -> Response {
     let Ok(tag) = HeaderValue::from_str(&tag) else { return Response::from_parts(parts, Body::from(bytes)) };
     let known = has(&asked, &tag);
     parts.headers.insert(header::ETAG, tag);
-    parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if known {
         parts.status = StatusCode::NOT_MODIFIED;
         parts.headers.remove(header::CONTENT_LENGTH);

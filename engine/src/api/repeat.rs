@@ -28,9 +28,16 @@ const KEPT_MS: i64 = 24 * 3600 * 1000;
 /// A larger answer is not kept.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 
+/// Marks an answer that shows a secret: it is shown once, and kept nowhere.
+#[derive(Clone, Copy, Debug)]
+pub struct ShownOnce;
+
 /// The first answer.
 #[derive(Serialize, Deserialize)]
 struct Kept {
+    /// It showed a secret; then there is no body.
+    #[serde(default)]
+    shown_once: bool,
     status: u16,
     kind: Option<String>,
     location: Option<String>,
@@ -68,7 +75,10 @@ async fn carried_out(front: &Front, key: HeaderValue, request: Request, next: Ne
         Standing::New => {}
         Standing::AtWork => return Err(Problem::conflict("a request under this idempotency-key is at work; ask again later")),
         Standing::Other => return Err(Problem::invalid("this idempotency-key was that of another request")),
-        Standing::Answered(sealed) => return again(&tenant, key, &sealed),
+        Standing::Answered(sealed) => {
+            tenant.audit(front.house.clock.as_ref(), "request.repeat", &parts.uri.to_string(), "answered again").await?;
+            return again(&tenant, key, &sealed);
+        }
     }
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     let (kept, response) = keep(&tenant, key, response).await?;
@@ -84,11 +94,13 @@ async fn keep(tenant: &Tenant, key: &str, response: Response) -> Answer<(Option<
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await.map_err(|_| Problem::internal())?;
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned);
+    let shown_once = parts.extensions.get::<ShownOnce>().is_some();
     let kept = Kept {
+        shown_once,
         status: parts.status.as_u16(),
         kind: text(header::CONTENT_TYPE),
         location: text(header::LOCATION),
-        body: STANDARD.encode(&bytes),
+        body: if shown_once { String::new() } else { STANDARD.encode(&bytes) },
     };
     let sealed = match bytes.len() <= ANSWER_BYTES_MAX {
         true => Some(tenant.seal("answered", key, &kept)?),
@@ -99,6 +111,9 @@ async fn keep(tenant: &Tenant, key: &str, response: Response) -> Answer<(Option<
 
 fn again(tenant: &Tenant, key: &str, sealed: &str) -> Answer<Response> {
     let kept: Kept = tenant.unseal("answered", key, sealed)?;
+    if kept.shown_once {
+        return Err(Problem::conflict("this was carried out; the secret in its answer was shown once, and is kept nowhere"));
+    }
     let body = Bytes::from(STANDARD.decode(&kept.body).map_err(|_| Problem::internal())?);
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(kept.status).map_err(|_| Problem::internal())?;

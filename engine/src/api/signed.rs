@@ -2,19 +2,25 @@
 
 use std::sync::Arc;
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::FromRequestParts,
+    http::{Method, request::Parts},
+};
 
 use super::{Front, caller, problem::Problem};
 use crate::desk::{Caller, Origin, Secret};
 
-/// Where a request of nobody in particular came from; another site's is refused.
+/// Where a request of nobody in particular came from; one that changes something and comes from another site is refused.
 pub struct Visitor(pub Origin);
 
 impl FromRequestParts<Arc<Front>> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Front>) -> Result<Self, Problem> {
-        caller::from_here(parts)?;
+        // A provider sends the browser back from its own site, by GET; what it brings along is checked for itself.
+        if parts.method != Method::GET {
+            caller::from_here(parts)?;
+        }
         Ok(Self(caller::origin(parts)?))
     }
 }

@@ -43,7 +43,8 @@ impl Signing {
 
     async fn back(&self, query: &[(String, String)], cookie: &str) -> Reply {
         let request = self.browser.get(format!("{}/v1/provider/callback", self.front.url)).query(query);
-        Front::reply(request.header(header::COOKIE, cookie)).await
+        // As browsers say where the provider sent them back from.
+        Front::reply(request.header(header::COOKIE, cookie).header("sec-fetch-site", "cross-site")).await
     }
 }
 

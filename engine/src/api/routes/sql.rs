@@ -91,6 +91,8 @@ pub async fn answer(call: &Call, sql: &str) -> Answer<bonded_queries::Answer> {
         return Err(Problem::invalid(format!("a question has at most {SQL_BYTES_MAX} bytes")));
     }
     let tenant = call.tenant().await?;
+    // Before it is answered, so that no answer leaves that is not written down.
+    tenant.audit(call.house().clock.as_ref(), "query", sql, "asked").await?;
     let session = answers::session(call.house(), &tenant).await?;
     Ok(session.query(sql).await.map_err(Error::from)?)
 }

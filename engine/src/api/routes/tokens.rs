@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use axum::{Json, http::StatusCode};
+use axum::{
+    Extension, Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,6 +19,7 @@ use crate::{
         access::may,
         permit::May,
         problem::{Answer, Problem},
+        repeat::ShownOnce,
         sent::{Named, Sent},
     },
     desk::{Grant, MadeToken, TokenInfo, TokenKind},
@@ -96,26 +101,24 @@ pub async fn list(May { call, .. }: May<may::ReadSettings>) -> Answer<Json<Vec<T
 
 /// A token for the team's programs
 #[utoipa::path(post, path = "/v1/tokens", tag = "tokens", request_body = Creating, responses((status = 201, body = Made), (status = 422, body = Problem)))]
-pub async fn create(
-    May { call, .. }: May<may::ManageTokens>,
-    Sent(creating): Sent<Creating>,
-) -> Answer<(StatusCode, Json<Made>)> {
+pub async fn create(May { call, .. }: May<may::ManageTokens>, Sent(creating): Sent<Creating>) -> Answer<Response> {
     let Creating { name, mut grants, expires_at } = creating;
     grants.sort_by_key(|grant| grant.as_str());
     grants.dedup();
     let maker = Some(call.caller.user.as_str());
     let made = call.front.desk.create_token(&call.scope, maker, &name, &grants, expires_at).await?;
-    Ok((StatusCode::CREATED, Json(made.into())))
+    Ok(shown_once(made))
 }
 
 /// A broker's machine: it delivers, reads nothing, and ends with the power of attorney
 #[utoipa::path(post, path = "/v1/machines", tag = "tokens", request_body = AddingMachine, responses((status = 201, body = Made), (status = 422, body = Problem)))]
-pub async fn add_machine(
-    May { call, .. }: May<may::ManageIntegrations>,
-    Sent(adding): Sent<AddingMachine>,
-) -> Answer<(StatusCode, Json<Made>)> {
+pub async fn add_machine(May { call, .. }: May<may::ManageIntegrations>, Sent(adding): Sent<AddingMachine>) -> Answer<Response> {
     let made = call.front.desk.add_machine(&call.scope, &adding.name, &adding.power_of_attorney, adding.until).await?;
-    Ok((StatusCode::CREATED, Json(made.into())))
+    Ok(shown_once(made))
+}
+
+fn shown_once(made: MadeToken) -> Response {
+    (StatusCode::CREATED, Extension(ShownOnce), Json(Made::from(made))).into_response()
 }
 
 /// End a token at once
