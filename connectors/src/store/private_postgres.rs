@@ -19,6 +19,8 @@ const DATABASE: &str = "bonded";
 pub struct PrivatePostgres {
     folder: TempDir,
     programs: PathBuf,
+    /// Part of the socket's name, also where nothing listens on it.
+    port: u16,
 }
 
 #[allow(dead_code, reason = "the store's tests, the whole machine's and a bench need a part of it each")]
@@ -36,6 +38,24 @@ impl PrivatePostgres {
         Some(cluster)
     }
 
+    /// It listens on this port of 127.0.0.1 as well, and there to TLS alone, with what `make` puts into `tls.pem` and `tls.key`.
+    pub fn start_with_tls(port: u16, make: impl FnOnce(&Path, &Path)) -> Option<Self> {
+        let mut cluster = Self::made()?;
+        cluster.port = port;
+        let [certificate, key] = ["tls.pem", "tls.key"].map(|name| cluster.folder.path().join(name));
+        make(&certificate, &key);
+        if is_root() {
+            run(Command::new("chown").arg("postgres").args([&certificate, &key]));
+        }
+        let rules = cluster.folder.path().join("data/pg_hba.conf");
+        let text = "local all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+        std::fs::write(&rules, text).expect("written");
+        let files = format!("-c ssl_cert_file={} -c ssl_key_file={}", certificate.display(), key.display());
+        cluster.begin("data", &format!("-c fsync=off -c ssl=on {files} -c listen_addresses=127.0.0.1 -c port={port}"));
+        cluster.people();
+        Some(cluster)
+    }
+
     fn people(&self) {
         let (owner, password) = OWNER;
         self.sql_in("postgres", &format!("CREATE ROLE {owner} LOGIN CREATEROLE PASSWORD '{password}'"));
@@ -48,7 +68,7 @@ impl PrivatePostgres {
             return None;
         };
         let folder = tempfile::Builder::new().prefix("bonded-pg").tempdir().expect("a temporary folder");
-        let cluster = Self { folder, programs };
+        let cluster = Self { folder, programs, port: 5432 };
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(cluster.folder.path()));
         }
@@ -76,6 +96,14 @@ impl PrivatePostgres {
         self.url_of(OWNER)
     }
 
+    /// Over the network, its certificate verified for this name.
+    pub fn url_by_tls(&self, host: &str, authority: &Path) -> String {
+        let (role, password) = APP;
+        let password = password.replace('@', "%40").replace('/', "%2F");
+        let authority = authority.display();
+        format!("postgres://{role}:{password}@{host}:{}/{DATABASE}?sslmode=verify-full&sslrootcert={authority}", self.port)
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -87,7 +115,7 @@ impl PrivatePostgres {
 
     fn url_of(&self, (role, password): (&str, &str)) -> String {
         let password = password.replace('@', "%40").replace('/', "%2F");
-        format!("postgres://{role}:{password}@localhost/{DATABASE}?host={}", self.folder.path().display())
+        format!("postgres://{role}:{password}@localhost:{}/{DATABASE}?host={}", self.port, self.folder.path().display())
     }
 
     /// Another database of the owner's in the same cluster, and the two URLs with its name.
@@ -140,7 +168,7 @@ impl PrivatePostgres {
             }
             false => Command::new(program),
         };
-        command.current_dir("/").env("PGPASSWORD", ADMIN.1);
+        command.current_dir("/").env("PGPASSWORD", ADMIN.1).env("PGPORT", self.port.to_string());
         command
     }
 }
@@ -168,7 +196,7 @@ impl PrivatePostgres {
     /// The base backup, brought forward from the archive to this moment, as a server of its own.
     pub fn recovered_to(&self, moment: &str) -> Self {
         let made = tempfile::Builder::new().prefix("bonded-pg").tempdir().expect("a temporary folder");
-        let cluster = Self { folder: made, programs: self.programs.clone() };
+        let cluster = Self { folder: made, programs: self.programs.clone(), port: self.port };
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(cluster.folder.path()));
         }

@@ -19,6 +19,7 @@ use crate::{
 
 mod bouncer;
 mod start;
+mod tls;
 
 /// A cluster with rows of two tenants in every half.
 async fn peopled() -> Option<(PrivatePostgres, ControlStore)> {
