@@ -66,7 +66,7 @@ impl Bouncer {
 
     fn url(&self, cluster: &PrivatePostgres) -> String {
         let (there, here) = (cluster.folder().display().to_string(), self.folder.path().display().to_string());
-        cluster.url().replace(&there, &here).replace("@localhost/", &format!("@localhost:{PORT}/"))
+        cluster.url().replace(&there, &here).replace("@localhost:5432/", &format!("@localhost:{PORT}/"))
     }
 }
 
