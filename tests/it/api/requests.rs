@@ -269,6 +269,9 @@ async fn bad_requests_get_a_clean_refusal_and_leave_nothing_behind() {
         front.get(&operator, path).await.expect(404);
     }
     front.send(&operator, Method::PUT, "/v1/deliveries", None).await.expect(405);
+    let odd = json!({ "columns": [{ "name": "", "kind": "" }] });
+    front.post(&operator, &format!("/v1/drift/{}/accept", "0".repeat(64)), odd.clone()).await.expect(422);
+    front.post(&operator, "/v1/drift/0/accept", odd).await.expect(404);
     for cookie in [
         "__Host-bonded=",
         "__Host-bonded=abc",

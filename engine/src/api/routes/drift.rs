@@ -19,6 +19,8 @@ use crate::{
 };
 
 const COLUMNS_MAX: usize = 500;
+/// Hexadecimal digits of a keyed digest.
+const FINGERPRINT_CHARS: usize = 64;
 
 /// One changed header, or one file that could not be taken in.
 #[derive(Debug, Serialize, ToSchema)]
@@ -100,6 +102,14 @@ fn shown(tenant: &Tenant, alert: bonded_connectors::store::alerts::Alert) -> Ans
     })
 }
 
+/// The console takes the beginning of one; a program that decides names it whole, or it might decide on another.
+fn named(fingerprint: String) -> Answer<String> {
+    match fingerprint.len() {
+        FINGERPRINT_CHARS => Ok(fingerprint),
+        _ => Err(Problem::not_found()),
+    }
+}
+
 /// Accept a changed header: later files bind by it, earlier rows are filled from what was kept
 #[utoipa::path(
     post, path = "/v1/drift/{fingerprint}/accept", tag = "drift", params(("fingerprint" = String, Path)),
@@ -113,8 +123,13 @@ pub async fn accept(
     if accepting.columns.len() + accepting.renames.len() > COLUMNS_MAX {
         return Err(Problem::invalid(format!("at most {COLUMNS_MAX} columns at once")));
     }
+    let fingerprint = named(fingerprint)?;
     let column = |column: NewColumn| match column.kind {
-        Some(kind) => Ok((column.name, ColumnType::try_from(kind).map_err(Error::from)?)),
+        Some(kind) => {
+            // To an edition's author a wrong type is a fault of the set-up; here it is the sender's.
+            let kind = ColumnType::try_from(kind).map_err(|error| Problem::invalid(error.message))?;
+            Ok((column.name, kind))
+        }
         None => Ok((column.name, ColumnType::Text(None))),
     };
     let columns = accepting.columns.into_iter().map(column).collect::<Answer<Vec<_>>>()?;
@@ -134,6 +149,6 @@ pub async fn reject(
     Sent(rejecting): Sent<Rejecting>,
 ) -> Answer<axum::http::StatusCode> {
     let tenant = call.tenant().await?;
-    accept::reject(call.house(), &tenant, &fingerprint, &rejecting.note).await?;
+    accept::reject(call.house(), &tenant, &named(fingerprint)?, &rejecting.note).await?;
     Ok(axum::http::StatusCode::NO_CONTENT)
 }
