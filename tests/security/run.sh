@@ -35,7 +35,7 @@ serve() {
     local plain=false
     [ "$1" = plain ] && plain=true
     BONDED_API_PLAIN=$plain BONDED_API_LISTEN=127.0.0.1:0 BONDED_MAIL_OUTBOX="$work/outbox" BONDED_DESK_ADDRESS_FREE=1000000 \
-        lake serve --roles api,worker >"$work/$1.ready" 2>"$work/$1.log" &
+        "$bonded" --lake "$work/lake" serve --roles api,worker >"$work/$1.ready" 2>"$work/$1.log" &
     servers+=($!)
     for _ in $(seq 100); do [ -s "$work/$1.ready" ] && break; sleep 0.1; done
     python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["api"])' "$work/$1.ready"
