@@ -19,7 +19,8 @@ struct Bouncer {
 }
 
 const PORT: u16 = 6432;
-const SERVER_CONNECTIONS: u32 = 2;
+const SERVER_CONNECTIONS: usize = 2;
+const SESSIONS: &str = "SELECT pid FROM pg_stat_activity WHERE usename = 'bonded_app'";
 
 impl Bouncer {
     /// `None`, said aloud, where it is not installed.
@@ -84,6 +85,8 @@ const ROUNDS: usize = 25;
 async fn many_clients_of_two_tenants_share_two_sessions_and_see_their_own_rows_only() {
     let Some((cluster, store)) = peopled().await else { return };
     store.close().await;
+    // A pool that is closed while a session comes back to it may leave that one open: it is none of the bouncer's.
+    let before = cluster.sql(SESSIONS).lines().collect::<Vec<_>>().join(",");
     let Some(bouncer) = Bouncer::before(&cluster) else { return };
     let place = Place::Postgres { url: bouncer.url(&cluster), owner: None };
     let mut clients = Vec::new();
@@ -136,8 +139,17 @@ async fn many_clients_of_two_tenants_share_two_sessions_and_see_their_own_rows_o
         leaks += client.await.expect("no panic");
     }
     assert_eq!((leaks, attacker.await.expect("no panic")), (0, 0));
-    let sessions = cluster.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'bonded_app'");
-    assert!(sessions.parse::<u32>().expect("a count") <= SERVER_CONNECTIONS, "{sessions} sessions");
+    // What the bouncer let go may still be ending: the server takes its time.
+    let many = || cluster.sql(&format!("{SESSIONS} AND NOT pid = ANY ('{{{before}}}')")).lines().count();
+    let mut sessions = many();
+    for _ in 0..400 {
+        if sessions <= SERVER_CONNECTIONS {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        sessions = many();
+    }
+    assert!((1..=SERVER_CONNECTIONS).contains(&sessions), "{sessions} sessions");
     assert_eq!(cluster.sql("SELECT count(*) FROM bonded_acme.alerts"), (CLIENTS * ROUNDS / 2).to_string());
 }
 
