@@ -31,13 +31,21 @@ const INSERT: &str = "INSERT INTO audit VALUES ($1, $2, $3, $4) ON CONFLICT (seq
 /// another one writes between its look at the last event and its own.
 const LOCK: &str = "INSERT INTO audit SELECT seq, at, sealed, hash FROM audit WHERE seq < 0";
 
-/// Of either half: what a chain has come to and who signed for it.
-pub(super) const TABLES: &[Table] = &[Table::new(
-    "checkpoints",
-    May::Append,
-    &["CREATE TABLE IF NOT EXISTS checkpoints (
+/// Of either half: its chain, and what that has come to and who signed for it.
+pub(super) const TABLES: &[Table] = &[
+    Table::new(
+        "audit",
+        May::Append,
+        &["CREATE TABLE IF NOT EXISTS audit (
+        seq BIGINT PRIMARY KEY, at TEXT NOT NULL, sealed TEXT NOT NULL, hash TEXT NOT NULL)"],
+    ),
+    Table::new(
+        "checkpoints",
+        May::Append,
+        &["CREATE TABLE IF NOT EXISTS checkpoints (
         events BIGINT PRIMARY KEY, text TEXT NOT NULL, public_key TEXT NOT NULL, signature TEXT NOT NULL)"],
-)];
+    ),
+];
 
 /// An event to be appended: when, and its stored text.
 #[derive(Clone, Copy, Debug)]

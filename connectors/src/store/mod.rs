@@ -46,7 +46,7 @@ pub(crate) mod tests;
 pub use pool::Probe;
 pub(crate) use pool::{Connection, Pool, Transaction};
 use postgres::{Claim, Owner};
-use tables::{May, Table};
+use tables::Table;
 
 /// Where the control store lives.
 #[derive(Clone, PartialEq, Eq)]
@@ -104,96 +104,6 @@ pub struct TenantStore {
     names: Option<NameKey>,
     tail: Arc<audit::Tail>,
 }
-
-const SHARED: &[Table] = &[
-    Table::new(
-        "tenants",
-        May::Change,
-        &["CREATE TABLE IF NOT EXISTS tenants (
-        tenant TEXT PRIMARY KEY, key_id TEXT NOT NULL, wrapped_secret TEXT NOT NULL, created_at TEXT NOT NULL)"],
-    ),
-    Table::new(
-        "audit",
-        May::Append,
-        &["CREATE TABLE IF NOT EXISTS audit (
-        seq BIGINT PRIMARY KEY, at TEXT NOT NULL, sealed TEXT NOT NULL, hash TEXT NOT NULL)"],
-    ),
-];
-
-const TENANT: &[Table] = &[
-    // The standard schema of Java's JdbcCatalog and pyiceberg's SqlCatalog, and one column of ours.
-    Table::new(
-        "iceberg_tables",
-        May::Change,
-        &["CREATE TABLE IF NOT EXISTS iceberg_tables (
-        catalog_name VARCHAR(255) NOT NULL, table_namespace VARCHAR(255) NOT NULL, table_name VARCHAR(255) NOT NULL,
-        metadata_location VARCHAR(1000), previous_metadata_location VARCHAR(1000), iceberg_type VARCHAR(5),
-        metadata_sha256 TEXT,
-        PRIMARY KEY (catalog_name, table_namespace, table_name))"],
-    ),
-    Table::new(
-        "iceberg_namespace_properties",
-        May::Append,
-        &["CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
-        catalog_name VARCHAR(255) NOT NULL, namespace VARCHAR(255) NOT NULL, property_key VARCHAR(255) NOT NULL,
-        property_value VARCHAR(1000), PRIMARY KEY (catalog_name, namespace, property_key))"],
-    ),
-    Table::new(
-        "deliveries",
-        May::Change,
-        &["CREATE TABLE IF NOT EXISTS deliveries (
-        delivery_id TEXT PRIMARY KEY, keyed_digest TEXT NOT NULL UNIQUE, state TEXT NOT NULL, report TEXT,
-        received_at TEXT NOT NULL, as_of TEXT NOT NULL, raw_path TEXT NOT NULL, size_bytes BIGINT NOT NULL,
-        snapshot_id BIGINT, sealed_receipt TEXT)"],
-    ),
-    Table::new(
-        "alerts",
-        May::Change,
-        &["CREATE TABLE IF NOT EXISTS alerts (
-        kind TEXT NOT NULL, report TEXT NOT NULL, fingerprint TEXT NOT NULL, state TEXT NOT NULL, severity TEXT NOT NULL,
-        raised_at TEXT NOT NULL, last_at TEXT NOT NULL, deliveries BIGINT NOT NULL, sealed TEXT NOT NULL,
-        PRIMARY KEY (kind, report, fingerprint))"],
-    ),
-    Table::new("mappings", May::Change, &["CREATE TABLE IF NOT EXISTS mappings (report TEXT PRIMARY KEY, sealed TEXT NOT NULL)"]),
-    Table::new(
-        "audit",
-        May::Append,
-        &["CREATE TABLE IF NOT EXISTS audit (
-        seq BIGINT PRIMARY KEY, at TEXT NOT NULL, sealed TEXT NOT NULL, hash TEXT NOT NULL)"],
-    ),
-    Table::new(
-        "findings",
-        May::Change,
-        &["CREATE TABLE IF NOT EXISTS findings (
-        id TEXT PRIMARY KEY, state TEXT NOT NULL, severity TEXT NOT NULL, first_seen TEXT NOT NULL, last_seen TEXT NOT NULL,
-        runs BIGINT NOT NULL, sealed TEXT NOT NULL)"],
-    ),
-    // Every metadata.json that the pointer ever named, so that older ones can be checked as long as they are kept.
-    Table::new(
-        "metadata_files",
-        May::Change,
-        &["CREATE TABLE IF NOT EXISTS metadata_files (location TEXT PRIMARY KEY, sha256 TEXT NOT NULL)"],
-    ),
-    // Keyed digests of clear cells that change in place: one for each alert.
-    Table::new(
-        "marks",
-        May::Change,
-        &[
-            "CREATE TABLE IF NOT EXISTS marks (what TEXT NOT NULL, name TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY (what, name))",
-        ],
-    ),
-    Table::new("litter", May::Remove, &["CREATE TABLE IF NOT EXISTS litter (path TEXT PRIMARY KEY, seen_at TEXT NOT NULL)"]),
-    Table::new(
-        "scores",
-        May::Change,
-        &["CREATE TABLE IF NOT EXISTS scores (delivery_id TEXT PRIMARY KEY, scored_at TEXT NOT NULL, sealed TEXT NOT NULL)"],
-    ),
-    Table::new(
-        "fences",
-        May::Change,
-        &["CREATE TABLE IF NOT EXISTS fences (keyed_digest TEXT PRIMARY KEY, token BIGINT NOT NULL)"],
-    ),
-];
 
 impl ControlStore {
     /// Makes what is missing, on PostgreSQL by the owner. Errors name the folder or say that the database cannot be reached.
