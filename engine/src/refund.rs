@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use bonded_queries::cape::{CapeEntry, Claim as ClaimOf};
 use bonded_schemas::{
-    cape::{ClaimState, NOT_IN_REPORTS, Phase, UploadFile, Verdict, uploads},
+    cape::{ClaimState, NOT_IN_REPORTS, UploadFile, Verdict, uploads},
     entry_facts::dollars,
     importer_number::shown,
 };
@@ -32,8 +32,6 @@ pub struct Pack {
     /// Claims of entries that have no IEEPA number in ES-003, by entry number.
     pub claims_of_others: BTreeMap<String, Vec<ClaimOf>>,
     pub not_in_reports: &'static str,
-    #[serde(skip)]
-    rule: Phase,
 }
 
 /// Entries and dollars of one importer of record, by verdict; its number as it may be shown.
@@ -70,7 +68,6 @@ pub async fn pack(house: &Lakehouse, tenant: &Tenant, phase: u8, today: NaiveDat
         entries,
         claims_of_others,
         not_in_reports: NOT_IN_REPORTS,
-        rule: rule.clone(),
     })
 }
 
@@ -94,7 +91,7 @@ impl Pack {
         let taken = self.entries.iter().filter(|entry| is_judged(entry) && is_free(entry));
         // Without an importer an entry belongs to no declaration, whatever else is known of it.
         let chosen = taken.filter_map(|e| Some((e.importer_number.as_deref()?, e.entry_summary_number.as_str())));
-        Ok(uploads(self.rule.number, chosen, show_ssn))
+        Ok(uploads(self.phase, chosen, show_ssn))
     }
 
     /// Importer numbers of entries as they may be shown; files are made before.
