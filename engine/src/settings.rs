@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 mod api;
 mod audit;
 mod desk;
+mod ingest;
 mod oidc;
 mod serve;
 
@@ -18,6 +19,7 @@ pub use api::ApiSettings;
 pub use audit::AuditSettings;
 pub(crate) use desk::millis;
 pub use desk::{DeskSettings, MailSettings};
+pub use ingest::{IngestSettings, UnpackSettings};
 pub use oidc::OidcSettings;
 pub use serve::ServeSettings;
 
@@ -60,38 +62,6 @@ pub struct StoreSettings {
     /// Where the URL of the role that owns the schemas is read from, for the commands that make some: `init`, `tenant add`,
     /// `restore`. Everything else does without.
     pub postgres_owner: Option<String>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct IngestSettings {
-    /// Largest file taken in.
-    pub file_bytes_max: u64,
-    /// Longest record; a longer one quarantines the file.
-    pub record_bytes_max: usize,
-    pub batch_rows: usize,
-    /// Threads that write one delivery's data files, at most as many as there are cores.
-    pub encoders_max: usize,
-    /// How many rejects a receipt lists; it counts them all.
-    pub rejects_kept_max: usize,
-    pub unpack: UnpackSettings,
-}
-
-/// How far a container is opened; one that wants more is quarantined.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct UnpackSettings {
-    /// Unpacked bytes for each received byte, once more than 1 MiB has come out.
-    pub ratio_max: u64,
-    /// Files in a container and all that lies in it.
-    pub members_max: usize,
-    /// Archives within each other: 2 is an archive in an archive. A workbook may lie in any of them.
-    pub depth_max: usize,
-    pub member_bytes_max: u64,
-    /// Unpacked bytes of a container and all that lies in it.
-    pub total_bytes_max: u64,
-    /// What of a workbook is in memory at once: the texts of an xlsx, an xls whole.
-    pub memory_bytes_max: usize,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -147,32 +117,6 @@ impl Default for Settings {
             desk: DeskSettings::default(),
             mail: MailSettings::default(),
             audit: AuditSettings::default(),
-        }
-    }
-}
-
-impl Default for IngestSettings {
-    fn default() -> Self {
-        Self {
-            file_bytes_max: 16 << 30,
-            record_bytes_max: 1 << 20,
-            batch_rows: 16 << 10,
-            encoders_max: 8,
-            rejects_kept_max: 1000,
-            unpack: UnpackSettings::default(),
-        }
-    }
-}
-
-impl Default for UnpackSettings {
-    fn default() -> Self {
-        Self {
-            ratio_max: 200,
-            members_max: 1000,
-            depth_max: 2,
-            member_bytes_max: 4 << 30,
-            total_bytes_max: 16 << 30,
-            memory_bytes_max: 256 << 20,
         }
     }
 }
