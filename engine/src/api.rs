@@ -33,7 +33,6 @@ mod page;
 mod permit;
 mod problem;
 mod repeat;
-mod rooms;
 mod routes;
 mod sent;
 mod signed;
@@ -46,7 +45,6 @@ pub struct Front {
     pub(crate) house: Arc<Lakehouse>,
     pub(crate) shop: Arc<Shop>,
     pub(crate) desk: Arc<Desk>,
-    rooms: rooms::Rooms,
     queries: jobs::Queries,
     jobs: jobs::Jobs,
     /// The identity provider of settings, which keeps its keys.
@@ -72,7 +70,6 @@ pub(crate) async fn run(shop: Arc<Shop>, door: Door, desk: Arc<Desk>, stop: watc
         house: house.clone(),
         shop,
         desk,
-        rooms: rooms::Rooms::default(),
         jobs: jobs::Jobs::default(),
         provider: house.identity_provider()?,
         url: house.settings.desk.url.clone().unwrap_or_else(|| door.url()),

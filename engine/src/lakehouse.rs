@@ -28,6 +28,7 @@ use crate::{
 };
 
 pub(crate) mod identity;
+mod rooms;
 
 pub use crate::audit::AuditEvent;
 pub(crate) use identity::{Identity, generated, unwrapped};
@@ -43,6 +44,7 @@ pub struct Lakehouse {
     /// The keys' own keeper, for what only the embedded one can do: be backed up.
     keyring: Option<Keyring>,
     identity: OnceCell<Identity>,
+    rooms: rooms::Rooms,
 }
 
 /// One tenant's rooms.
@@ -117,7 +119,8 @@ impl Lakehouse {
         };
         let lake = Lake::new(store.clone(), &root, keys.clone(), doors.clock.clone()).with_encoders(settings.ingest.encoders_max);
         let raw = RawZone::new(store, keys.clone());
-        let mut house = Self { settings, clock: doors.clock, keys, keyring, lake, raw, control, identity: OnceCell::new() };
+        let (identity, rooms) = (OnceCell::new(), rooms::Rooms::default());
+        let mut house = Self { settings, clock: doors.clock, keys, keyring, lake, raw, control, identity, rooms };
         if house.control.asks_for_proof() {
             house.prove().await?;
         }

@@ -49,7 +49,7 @@ impl Call {
 
     /// The tenant's rooms, acted in by the caller.
     pub async fn tenant(&self) -> Answer<Tenant> {
-        Ok(self.front.rooms.enter(&self.front.house, &self.scope).await?)
+        Ok(self.front.house.enter(&self.scope).await?)
     }
 }
 
@@ -138,7 +138,7 @@ pub async fn written(State(front): State<Arc<Front>>, mut request: Request, next
 async fn write(front: &Front, noted: Noted, action: &str, object: &str, result: &str) -> crate::error::Result<()> {
     match &noted.scope {
         Some(scope) => {
-            let tenant = front.rooms.enter(&front.house, scope).await?;
+            let tenant = front.house.enter(scope).await?;
             tenant.audit(front.house.clock.as_ref(), action, object, result).await
         }
         None => front.house.audit(noted.actor, action, object, result).await,

@@ -67,7 +67,7 @@ async fn carried_out(front: &Front, key: HeaderValue, request: Request, next: Ne
     let body = axum::body::to_bytes(body, limit).await.map_err(|_| Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE))?;
     let about = format!("{}\n{}\n{}", parts.method, parts.uri, sha256(&body));
     let digest = sha256(about.as_bytes());
-    let tenant = front.rooms.enter(&front.house, &scope).await?;
+    let tenant = front.house.enter(&scope).await?;
     let now_ms = front.house.clock.now().timestamp_millis();
     let ledger = &tenant.ledger;
     ledger.forget_requests(now_ms - KEPT_MS).await.map_err(Error::from)?;

@@ -204,7 +204,7 @@ impl Desk {
     }
 
     async fn tell_team(&self, tenant: &TenantId, actor: &Actor, suspicion: &Suspicion, email: &str) -> Result<Vec<PostRow>> {
-        let opened = self.house.tenant(&scope(tenant.clone(), actor.clone())).await?;
+        let opened = self.house.enter(&scope(tenant.clone(), actor.clone())).await?;
         opened.audit(self.house.clock.as_ref(), "account.suspicious", email, &suspicion.words()).await?;
         let mut letters = Vec::new();
         let active = opened.ledger.team().members().await?.into_iter().filter(|member| member.state == "active");

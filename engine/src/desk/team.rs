@@ -77,7 +77,7 @@ impl Desk {
     /// Mails a code to the address. An invite that is open gets another code, and this role.
     pub async fn invite(&self, scope: &TenantScope, email: &str, role: Role) -> Answer<Member> {
         let email = Email::parse(email)?;
-        let tenant = self.house.tenant(scope).await?;
+        let tenant = self.house.enter(scope).await?;
         self.may_grant(&tenant, "member.invite", email.as_str(), None, role).await?;
         self.hold("invites", scope.tenant().as_str(), &Waits { free: INVITES_FREE, ..self.rules.account }).await?;
         let member_id = Uuid::now_v7().simple().to_string();
@@ -162,7 +162,7 @@ impl Desk {
         };
         let role: Role = invited.role.parse().map_err(Error::from)?;
         let joining = scope_of(tenant_id.clone(), Actor { role: Some(role), ..actor });
-        let tenant = self.house.tenant(&joining).await?;
+        let tenant = self.house.enter(&joining).await?;
         let to =
             MemberRow { user_id, state: MemberState::Active.as_str().into(), since: self.now().to_rfc3339(), ..invited.clone() };
         let told = tenant_event(&tenant, "invite.accept", email.as_str(), "done", diff(Some(&invited), Some(&to)))?;
@@ -177,12 +177,12 @@ impl Desk {
 
     /// In the order in which they were invited.
     pub async fn members(&self, scope: &TenantScope) -> Answer<Vec<Member>> {
-        let tenant = self.house.tenant(scope).await?;
+        let tenant = self.house.enter(scope).await?;
         tenant.ledger.team().members().await?.iter().map(|row| member(&tenant, row)).collect()
     }
 
     pub async fn set_role(&self, scope: &TenantScope, member_id: &str, role: Role) -> Answer<Member> {
-        let tenant = self.house.tenant(scope).await?;
+        let tenant = self.house.enter(scope).await?;
         let from = self.target(&tenant, member_id).await?;
         self.may_grant(&tenant, "member.role", member_id, Some(&from), role).await?;
         let to = MemberRow { role: role.as_str().into(), ..from.clone() };
@@ -206,7 +206,7 @@ impl Desk {
         before: MemberState,
         after: MemberState,
     ) -> Answer<Member> {
-        let tenant = self.house.tenant(scope).await?;
+        let tenant = self.house.enter(scope).await?;
         let from = self.target(&tenant, member_id).await?;
         let role = from.role.parse().map_err(Error::from)?;
         self.may_grant(&tenant, action, member_id, Some(&from), role).await?;
@@ -226,7 +226,7 @@ impl Desk {
 
     /// Takes a member, or an open invite, out of the team. Tokens that they made are revoked.
     pub async fn remove_member(&self, scope: &TenantScope, member_id: &str) -> Answer<()> {
-        let tenant = self.house.tenant(scope).await?;
+        let tenant = self.house.enter(scope).await?;
         let row = self.target(&tenant, member_id).await?;
         let role = row.role.parse().map_err(Error::from)?;
         self.may_grant(&tenant, "member.remove", member_id, Some(&row), role).await?;

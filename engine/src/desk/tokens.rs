@@ -102,7 +102,7 @@ impl Desk {
         if grants.is_empty() {
             return Err(Denied::Input("a token is for read, query or deliver: name at least one".into()));
         }
-        let tenant = self.house.tenant(scope).await?;
+        let tenant = self.house.enter(scope).await?;
         let made_by = match maker {
             Some(user) => {
                 let member = tenant.ledger.team().member_of_user(user).await?;
@@ -125,7 +125,7 @@ impl Desk {
     /// An identity for a broker's machine: it delivers under this power of attorney until that ends.
     pub async fn add_machine(&self, scope: &TenantScope, name: &str, poa: &str, until: DateTime<Utc>) -> Answer<MadeToken> {
         let poa = checked("the reference of the power of attorney", poa)?;
-        let tenant = self.house.tenant(scope).await?;
+        let tenant = self.house.enter(scope).await?;
         if !matches!(authority(scope), Some(Role::Owner | Role::Admin)) {
             return self.refuse(&tenant, "machine.add", name, "only owners and admins add machines").await;
         }
@@ -134,13 +134,13 @@ impl Desk {
 
     /// Tokens and machines, also those that were revoked or expired.
     pub async fn tokens(&self, scope: &TenantScope) -> Answer<Vec<TokenInfo>> {
-        let tenant = self.house.tenant(scope).await?;
+        let tenant = self.house.enter(scope).await?;
         tenant.ledger.team().tokens().await?.iter().map(|row| info(&tenant, row)).collect()
     }
 
     /// Ends a token at once. A member ends their own; owners and admins any.
     pub async fn revoke_token(&self, scope: &TenantScope, by: Option<&str>, token: &str) -> Answer<()> {
-        let tenant = self.house.tenant(scope).await?;
+        let tenant = self.house.enter(scope).await?;
         let team = tenant.ledger.team();
         let missing = || Denied::NotFound(format!("no token `{}` in this team", token.escape_default()));
         let row = team.token(token).await?.ok_or_else(missing)?;

@@ -7,17 +7,15 @@ use std::{collections::HashMap, time::Duration};
 use bonded_schemas::{TenantId, TenantScope};
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{
-    error::{ErrorKind, Result},
-    lakehouse::{Lakehouse, Tenant},
-};
+use super::{Lakehouse, Tenant};
+use crate::error::{Error, ErrorKind, Result};
 
 const OPEN_MAX: usize = 64;
 /// After so long they are opened afresh: a rotated key, a restored record.
 const OPEN_FOR: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Default)]
-pub struct Rooms(Mutex<HashMap<TenantId, Kept>>);
+pub(super) struct Rooms(Mutex<HashMap<TenantId, Kept>>);
 
 #[derive(Debug)]
 struct Kept {
@@ -26,12 +24,12 @@ struct Kept {
     used: Instant,
 }
 
-impl Rooms {
-    /// The scope's rooms, for whoever acts in it.
-    pub async fn enter(&self, house: &Lakehouse, scope: &TenantScope) -> Result<Tenant> {
+impl Lakehouse {
+    /// As [`Lakehouse::tenant`], for a process that stays and is asked often.
+    pub(crate) async fn enter(&self, scope: &TenantScope) -> Result<Tenant> {
         let now = Instant::now();
         let kept = {
-            let mut open = self.0.lock().await;
+            let mut open = self.rooms.0.lock().await;
             open.retain(|_, kept| now.duration_since(kept.opened) < OPEN_FOR);
             open.get_mut(scope.tenant()).map(|kept| {
                 kept.used = now;
@@ -39,18 +37,18 @@ impl Rooms {
             })
         };
         if let Some(tenant) = kept {
-            match house.keys.check_usable(&tenant.key).await.map_err(crate::error::Error::from) {
+            match self.keys.check_usable(&tenant.key).await.map_err(Error::from) {
                 Ok(()) => return tenant.acting(scope),
                 Err(error) => {
                     if error.kind() == ErrorKind::Refused {
-                        self.0.lock().await.remove(scope.tenant());
+                        self.rooms.0.lock().await.remove(scope.tenant());
                     }
                     return Err(error);
                 }
             }
         }
-        let tenant = house.tenant(scope).await?;
-        let mut open = self.0.lock().await;
+        let tenant = self.tenant(scope).await?;
+        let mut open = self.rooms.0.lock().await;
         if open.len() >= OPEN_MAX
             && let Some(oldest) = open.iter().min_by_key(|(_, kept)| kept.used).map(|(tenant, _)| tenant.clone())
         {
