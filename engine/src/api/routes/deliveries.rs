@@ -123,7 +123,7 @@ pub async fn send(
     }
     let mut bytes = Upload::new(body, house.settings.api.upload_pause_max());
     let source = Source { file_name: sending.file_name, bytes: &mut bytes, channel: Channel::Api, as_of: sending.as_of };
-    let row = ingest::land_only(house, &tenant, source).await.map_err(|error| broken_off(error, limit))?;
+    let row = ingest::land_only(house, &tenant, source).await.map_err(broken_off)?;
     let queued = !ingest::is_done(&row);
     if queued {
         shop.enqueue(&ingest::work(call.scope.tenant(), &row)).await?;
@@ -137,7 +137,7 @@ pub async fn send(
 }
 
 /// A body that ended early or went silent is the sender's failure, not ours.
-fn broken_off(error: Error, limit: u64) -> Problem {
+fn broken_off(error: Error) -> Problem {
     let mut source = std::error::Error::source(&error);
     while let Some(inner) = source {
         if let Some(io) = inner.downcast_ref::<io::Error>() {
@@ -150,7 +150,8 @@ fn broken_off(error: Error, limit: u64) -> Problem {
         source = inner.source();
     }
     match error.kind() {
-        ErrorKind::Input if error.to_string().contains(&limit.to_string()) => Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE),
+        // Of bytes that can be read, landing refuses only too many.
+        ErrorKind::Input => Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE),
         _ => error.into(),
     }
 }
