@@ -86,10 +86,15 @@ pub async fn ask(May { call, .. }: May<may::Query>, headers: HeaderMap, Sent(ask
     Ok(([(header::CONTENT_TYPE, kind)], Body::from_stream(held)).into_response())
 }
 
-pub async fn answer(call: &Call, sql: &str) -> Answer<bonded_queries::Answer> {
-    if sql.len() > SQL_BYTES_MAX {
-        return Err(Problem::invalid(format!("a question has at most {SQL_BYTES_MAX} bytes")));
+fn fits(sql: &str) -> Answer<()> {
+    match sql.len() <= SQL_BYTES_MAX {
+        true => Ok(()),
+        false => Err(Problem::invalid(format!("a question has at most {SQL_BYTES_MAX} bytes"))),
     }
+}
+
+pub async fn answer(call: &Call, sql: &str) -> Answer<bonded_queries::Answer> {
+    fits(sql)?;
     let tenant = call.tenant().await?;
     // Before it is answered, so that no answer leaves that is not written down.
     tenant.audit(call.house().clock.as_ref(), "query", sql, "asked").await?;
@@ -104,9 +109,7 @@ pub async fn answer(call: &Call, sql: &str) -> Answer<bonded_queries::Answer> {
 )]
 pub async fn begin(May { call, .. }: May<may::Query>, headers: HeaderMap, Sent(asking): Sent<Asking>) -> Answer<Response> {
     let (wire, kind) = form(&headers)?;
-    if asking.sql.len() > SQL_BYTES_MAX {
-        return Err(Problem::invalid(format!("a question has at most {SQL_BYTES_MAX} bytes")));
-    }
+    fits(&asking.sql)?;
     let id = jobs::begin(&call, asking.sql, wire, kind)?;
     let at = format!("/v1/sql/jobs/{id}");
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, at)], Json(Job::of(id, Seen::Running))).into_response())
