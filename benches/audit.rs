@@ -17,11 +17,13 @@ use bonded_connectors::{
 };
 use tempfile::TempDir;
 
+mod databases;
 #[path = "audit/peer.rs"]
 mod peer;
 #[path = "../connectors/src/store/private_postgres.rs"]
 mod private_postgres;
 
+use databases::{DATABASES, in_turn, place};
 use private_postgres::PrivatePostgres;
 
 pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -47,22 +49,16 @@ async fn run() -> Outcome<()> {
     println!("{events} events (a twentieth of them by one writer), best of {rounds} rounds");
     println!("{:<12} {:>8} {:>14} {:>16} {:>8}", "database", "writers", "chained/s", "bare INSERT/s", "ratio");
     let cluster = PrivatePostgres::start_with("-c fsync=on");
-    for database in ["SQLite", "PostgreSQL"] {
+    for database in DATABASES {
         for writers in writers.iter().copied() {
             let events = if writers == 1 { events / 20 } else { events };
             let mut best = [0.0_f64; 2];
             for round in 0..rounds {
                 let folder = TempDir::new()?;
-                let place = match (database, &cluster) {
-                    ("SQLite", _) => Place::Sqlite(folder.path().into()),
-                    (_, Some(cluster)) => {
-                        let (url, owner) = cluster.another(&format!("writers_{writers}_round_{round}"));
-                        Place::Postgres { url, owner: Some(owner) }
-                    }
-                    (_, None) => break,
+                let Some(place) = place(database, &folder, cluster.as_ref(), &format!("writers_{writers}_round_{round}")) else {
+                    break;
                 };
-                // Every other round the other way round.
-                for contender in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
+                for contender in in_turn(round) {
                     let rate = match contender {
                         0 => ours(&place, events, writers).await?,
                         _ => peer::run(&place, events, writers, &stored(&key())).await?,

@@ -26,6 +26,7 @@ use bonded_schemas::DeliveryId;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+mod databases;
 #[path = "queue/peer.rs"]
 mod peer;
 #[path = "../connectors/src/store/private_postgres.rs"]
@@ -33,6 +34,7 @@ mod private_postgres;
 #[path = "queue/statements.rs"]
 mod statements;
 
+use databases::{DATABASES, in_turn, place};
 use private_postgres::PrivatePostgres;
 
 pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -71,20 +73,12 @@ async fn run() -> Outcome<()> {
     if let Some(cluster) = &cluster {
         statements::run(cluster, rounds).await?;
     }
-    for database in ["SQLite", "PostgreSQL"] {
+    for database in DATABASES {
         let mut best = [Figures::default(); 2];
         for round in 0..rounds {
             let folder = TempDir::new()?;
-            let place = match (database, &cluster) {
-                ("SQLite", _) => Place::Sqlite(folder.path().into()),
-                (_, Some(cluster)) => {
-                    let (url, owner) = cluster.another(&format!("round_{round}"));
-                    Place::Postgres { url, owner: Some(owner) }
-                }
-                (_, None) => break,
-            };
-            // Every other round the other way round.
-            for contender in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
+            let Some(place) = place(database, &folder, cluster.as_ref(), &format!("round_{round}")) else { break };
+            for contender in in_turn(round) {
                 let figures = match contender {
                     0 => ours(&place, files, workers).await?,
                     _ => peer::run(&place, files, workers).await?,
