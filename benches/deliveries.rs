@@ -83,7 +83,14 @@ async fn run(folder: &Path, deliveries: usize, every: usize) -> Outcome<()> {
         corpus.write_entries(Report::Es003, from..from + ENTRIES_PER_DELIVERY, &mut bytes)?;
         let (began, cpu_before) = (Instant::now(), cpu_ms()?);
         let mut source: &[u8] = &bytes;
-        let source = Source { file_name: format!("{n}.csv"), bytes: &mut source, channel: Channel::Console, as_of: None };
+        let source = Source {
+            file_name: format!("{n}.csv"),
+            bytes: &mut source,
+            channel: Channel::Console,
+            as_of: None,
+            envelope: None,
+            poa: None,
+        };
         rows += ingest(&house, &tenant, source).await?.receipt.rows_committed;
         times.push(began.elapsed());
         cpu_by_delivery.push(cpu_ms()? - cpu_before);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use bonded_connectors::{lake::Outcome, store::ledger::LedgerRow};
-use bonded_schemas::{Channel, Delivery, DeliveryState, Quarantine, Receipt};
+use bonded_schemas::{Channel, Delivery, DeliveryState, Envelope, Quarantine, Receipt};
 use chrono::{DateTime, Utc};
 use tokio::io::AsyncRead;
 
@@ -35,6 +35,10 @@ pub struct Source<'a> {
     pub channel: Channel,
     /// When CBP ran the report, if the sender told.
     pub as_of: Option<DateTime<Utc>>,
+    /// Of a mail: what its carrier said.
+    pub envelope: Option<Box<Envelope>>,
+    /// Reference of the power of attorney that a broker's machine delivers under.
+    pub poa: Option<String>,
 }
 
 impl std::fmt::Debug for Source<'_> {
@@ -73,6 +77,8 @@ async fn land(house: &Lakehouse, tenant: &Tenant, source: Source<'_>) -> Result<
         as_of: source.as_of,
         container: None,
         provenance: BTreeMap::new(),
+        envelope: source.envelope,
+        poa: source.poa,
     };
     land::land(house, tenant, source.bytes, origin).await
 }

@@ -54,7 +54,7 @@ impl Dock {
         let runtime = self.runtime.lock().expect("one at a time");
         let mut source = bytes;
         let file_name = "fuzzed".to_owned();
-        let source = Source { file_name, bytes: &mut source, channel: Channel::Console, as_of: None };
+        let source = Source { file_name, bytes: &mut source, channel: Channel::Console, as_of: None, envelope: None, poa: None };
         let done = runtime.block_on(ingest(&self.house, &self.tenant, source));
         ended(&done.expect("bad bytes are a receipt, not an error"));
     }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     drift::Drift,
+    envelope::Envelope,
     error::{Error, Result},
     report::Report,
 };
@@ -44,6 +45,8 @@ pub enum Channel {
     Inbox,
     /// An upload to the front desk.
     Api,
+    /// A message to the tenant's ingest address: what is landed is the whole of it, and its attachments are members.
+    Mail,
 }
 
 /// Provenance: who sent what, when, and which day it speaks of. Sealed beside the bytes.
@@ -63,6 +66,12 @@ pub struct Delivery {
     /// What the sender's own papers say of it: the prompts on a workbook's sheet "Parameters". Never used to read it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub provenance: BTreeMap<String, String>,
+    /// Of a mail: what its carrier said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub envelope: Option<Box<Envelope>>,
+    /// Reference of the power of attorney that a broker's machine delivered under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poa: Option<String>,
 }
 
 /// Where in which other delivery a member lay.

@@ -11,6 +11,7 @@ pub mod drift;
 pub mod edition;
 pub mod entry_facts;
 pub mod entry_number;
+pub mod envelope;
 pub mod error;
 pub mod finding;
 pub mod importer_number;
@@ -29,6 +30,7 @@ pub use drift::{
     Binding, Bound, ColumnProfile, Drift, DriftFinding, DriftKind, Mapping, Proposal, bind, fingerprint_text, judge_values,
 };
 pub use edition::{Column, ColumnType, Edition, Evidence, Required};
+pub use envelope::Envelope;
 pub use error::{Error, ErrorKind, Result};
 pub use finding::{Finding, Severity};
 pub use registry::{Recognition, Registry};

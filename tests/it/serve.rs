@@ -333,7 +333,14 @@ fn land(world: &World, mut bytes: &[u8]) {
         #[expect(clippy::disallowed_methods, reason = "a test establishes its own scopes")]
         let scope = TenantScope::establish(TENANT.parse().expect("a name"), "test");
         let tenant = house.tenant(&scope).await.expect("opens");
-        let source = Source { file_name: "orphan.csv".into(), bytes: &mut bytes, channel: Channel::Console, as_of: None };
+        let source = Source {
+            file_name: "orphan.csv".into(),
+            bytes: &mut bytes,
+            channel: Channel::Console,
+            as_of: None,
+            envelope: None,
+            poa: None,
+        };
         let row = land_only(&house, &tenant, source).await.expect("landed");
         assert!(!is_done(&row));
     });

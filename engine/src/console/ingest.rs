@@ -63,7 +63,7 @@ pub async fn one(
     as_of: Option<chrono::DateTime<chrono::Utc>>,
 ) -> Result<Ingested> {
     let (file_name, mut bytes) = opened(file).await?;
-    run(house, tenant, Source { file_name, bytes: &mut bytes, channel: Channel::Console, as_of }).await
+    run(house, tenant, Source { file_name, bytes: &mut bytes, channel: Channel::Console, as_of, envelope: None, poa: None }).await
 }
 
 async fn opened(file: &Path) -> Result<(String, Box<dyn AsyncRead + Send + Unpin>)> {
@@ -106,7 +106,12 @@ async fn enqueue(
             return Err(Error::new(ErrorKind::Retry, message));
         }
         let (file_name, mut bytes) = opened(file).await?;
-        let row = land_only(house, tenant, Source { file_name, bytes: &mut bytes, channel: Channel::Console, as_of }).await?;
+        let row = land_only(
+            house,
+            tenant,
+            Source { file_name, bytes: &mut bytes, channel: Channel::Console, as_of, envelope: None, poa: None },
+        )
+        .await?;
         let queued = !is_done(&row);
         let line = Queued {
             file: file.display().to_string(),

@@ -55,7 +55,8 @@ pub async fn deliver(house: &Lakehouse, tenant: &Tenant, corpus: &Corpus) -> Res
             .map_err(|error| Error::new(ErrorKind::Internal, "the corpus cannot be written").with_source(error))?;
         let file_name = Corpus::file_name(report).to_owned();
         let mut bytes = std::io::Cursor::new(bytes);
-        let source = Source { file_name, bytes: &mut bytes, channel: Channel::Console, as_of: Some(as_of) };
+        let source =
+            Source { file_name, bytes: &mut bytes, channel: Channel::Console, as_of: Some(as_of), envelope: None, poa: None };
         done.push(ingest(house, tenant, source).await?);
     }
     Ok(done)

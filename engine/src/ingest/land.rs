@@ -9,7 +9,7 @@ use std::{
 };
 
 use bonded_connectors::store::ledger::LedgerRow;
-use bonded_schemas::{Channel, Delivery, DeliveryId, DeliveryState, delivery::Container};
+use bonded_schemas::{Channel, Delivery, DeliveryId, DeliveryState, Envelope, delivery::Container};
 use chrono::{DateTime, Utc};
 use tokio::io::{AsyncRead, ReadBuf};
 use uuid::Uuid;
@@ -31,6 +31,8 @@ pub(super) struct Origin {
     pub as_of: Option<DateTime<Utc>>,
     pub container: Option<Container>,
     pub provenance: BTreeMap<String, String>,
+    pub envelope: Option<Box<Envelope>>,
+    pub poa: Option<String>,
 }
 
 pub(super) async fn land(
@@ -53,6 +55,8 @@ pub(super) async fn land(
         as_of: source.as_of.unwrap_or(received_at),
         container: source.container,
         provenance: source.provenance,
+        envelope: source.envelope,
+        poa: source.poa,
     };
     let delivery = note(house, tenant, &sealed.path, new).await?;
     let row = LedgerRow {
@@ -90,6 +94,8 @@ pub(super) async fn unreadable(house: &Lakehouse, tenant: &Tenant, row: LedgerRo
         as_of: row.as_of,
         container: None,
         provenance: BTreeMap::new(),
+        envelope: None,
+        poa: None,
     });
     Landed { delivery, row, sha256: String::new(), packed: None }
 }

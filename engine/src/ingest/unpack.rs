@@ -142,6 +142,9 @@ async fn deliver(
         as_of: Some(container.delivery.as_of),
         container: Some(Container { delivery_id: container.row.delivery_id, member: member.name.clone() }),
         provenance: member.provenance.clone(),
+        // What brought the container brought the member; the container's note has it once.
+        envelope: None,
+        poa: container.delivery.poa.clone(),
     };
     let mut stream = member.part.stream(bytes, allowance);
     let landed = match land::land(house, tenant, &mut stream, origin).await {

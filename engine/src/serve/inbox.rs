@@ -148,7 +148,14 @@ async fn look(shop: &Shop, folder: &Path, tenant: &TenantId, seen: &mut Sights, 
 /// Landed, recorded, queued, and only then removed. A crash in between brings the same bytes again, which changes nothing.
 async fn take(shop: &Shop, tenant: &Tenant, file: &DropFile) -> Result<()> {
     let mut bytes = file.open().await?;
-    let source = Source { file_name: file.name.clone(), bytes: &mut bytes, channel: Channel::Inbox, as_of: None };
+    let source = Source {
+        file_name: file.name.clone(),
+        bytes: &mut bytes,
+        channel: Channel::Inbox,
+        as_of: None,
+        envelope: None,
+        poa: None,
+    };
     let row = ingest::land_only(&shop.house, tenant, source).await?;
     let done = ingest::is_done(&row);
     if !done {

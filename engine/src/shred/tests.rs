@@ -64,7 +64,14 @@ fn scope(tenant: &str) -> TenantScope {
 async fn deliver(house: &Lakehouse, name: &str) -> crate::Result<crate::ingest::Ingested> {
     let tenant = house.tenant(&scope(name)).await?;
     let mut bytes = CSV;
-    let source = Source { file_name: "ES-001.csv".into(), bytes: &mut bytes, channel: Channel::Console, as_of: None };
+    let source = Source {
+        file_name: "ES-001.csv".into(),
+        bytes: &mut bytes,
+        channel: Channel::Console,
+        as_of: None,
+        envelope: None,
+        poa: None,
+    };
     ingest(house, &tenant, source).await
 }
 

@@ -175,7 +175,14 @@ impl Step {
         match self {
             Step::Deliver { name, bytes } => {
                 let mut source = bytes.as_slice();
-                let source = Source { file_name: name.clone(), bytes: &mut source, channel: Channel::Console, as_of: None };
+                let source = Source {
+                    file_name: name.clone(),
+                    bytes: &mut source,
+                    channel: Channel::Console,
+                    as_of: None,
+                    envelope: None,
+                    poa: None,
+                };
                 return ingest(house, &tenant, source).await.map(Some);
             }
             Step::Accept(decision) => {

@@ -122,7 +122,14 @@ pub async fn send(
         return Err(Problem::busy("the queue of this tenant is full", 60));
     }
     let mut bytes = Upload::new(body, house.settings.api.upload_pause_max());
-    let source = Source { file_name: sending.file_name, bytes: &mut bytes, channel: Channel::Api, as_of: sending.as_of };
+    let source = Source {
+        file_name: sending.file_name,
+        bytes: &mut bytes,
+        channel: Channel::Api,
+        as_of: sending.as_of,
+        envelope: None,
+        poa: None,
+    };
     let row = ingest::land_only(house, &tenant, source).await.map_err(broken_off)?;
     let queued = !ingest::is_done(&row);
     if queued {

@@ -32,7 +32,14 @@ async fn shop(folder: &TempDir) -> Shop {
     let mut file = Vec::new();
     Corpus::new(Plan::new(1, 5)).expect("fits").write(Report::Es003, &mut file).expect("written");
     let mut bytes = file.as_slice();
-    let source = Source { file_name: "ES-003.csv".into(), bytes: &mut bytes, channel: Channel::Inbox, as_of: None };
+    let source = Source {
+        file_name: "ES-003.csv".into(),
+        bytes: &mut bytes,
+        channel: Channel::Inbox,
+        as_of: None,
+        envelope: None,
+        poa: None,
+    };
     let row = land_only(&house, &tenant, source).await.expect("landed");
     let queue = house.queue().await.expect("a queue");
     let shop = Shop { house: Arc::new(house), queue, scope_of, bell: tokio::sync::Notify::new(), name: "test".into() };
