@@ -1,7 +1,7 @@
 //! What a mail's carrier said of it, apart from what the mail says of itself.
 //! Promise: kept with the delivery as it was told; nothing in it is proof of anything.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
