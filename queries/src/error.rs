@@ -182,7 +182,10 @@ fn plain(error: &DataFusionError) -> String {
     while let Some(cut) = prefixes.iter().find_map(|prefix| rest.strip_prefix(prefix)) {
         rest = cut;
     }
-    rest.to_owned()
+    match rest.starts_with("table '") && rest.ends_with(" not found") {
+        true => format!("{rest}; `SHOW TABLES` lists those there are"),
+        false => rest.to_owned(),
+    }
 }
 
 fn find_own(error: &DataFusionError) -> Option<Error> {
