@@ -10,6 +10,7 @@ pub mod flaw;
 pub mod identity;
 pub mod keys;
 pub mod lake;
+pub mod mail;
 pub mod mailer;
 pub mod oidc;
 pub mod raw;

@@ -129,7 +129,13 @@ async fn process(house: &Lakehouse, tenant: &Tenant, landed: &Landed, nesting: &
                 Outcome::Committed { snapshot_id, .. } | Outcome::AlreadyCommitted { snapshot_id } => snapshot_id,
             };
             let alert = check::drift_alert(tenant, landed, &head, &drift)?;
-            seal::Outcome { head: Some(head), drift, alert, end: seal::End::Committed { summary: *summary, snapshot_id } }
+            seal::Outcome {
+                head: Some(head),
+                drift,
+                alert,
+                end: seal::End::Committed { summary: *summary, snapshot_id },
+                mail: None,
+            }
         }
     };
     let (receipt, first) = seal::seal(house, tenant, landed, outcome).await?;

@@ -11,6 +11,7 @@ use crate::{
     drift::Drift,
     envelope::Envelope,
     error::{Error, Result},
+    mail::MailReport,
     report::Report,
 };
 
@@ -172,6 +173,8 @@ pub enum QuarantineReason {
     BrokenContainer,
     /// Workers failed over it as often as they may; nothing says that the file itself is bad.
     GaveUp,
+    /// A mail that the tenant's mail policy does not take reports from.
+    MailRefused,
 }
 
 /// A row, or a cell, that could not be read as its column says.
@@ -369,5 +372,8 @@ pub struct Receipt {
     /// Of a container: what each member became, in the container's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
+    /// Of a mail: what it was found to be, and who sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Box<MailReport>>,
     pub sealed_at: DateTime<Utc>,
 }

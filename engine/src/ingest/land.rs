@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     Landed,
-    unpack::{MAGIC_BYTES, Packed},
+    unpack::{FIRST_BYTES, Packed},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -43,9 +43,9 @@ pub(super) async fn land(
 ) -> Result<Landed> {
     let received_at = house.clock.now();
     let limit = house.settings.ingest.file_bytes_max;
-    let mut bytes = Watched { inner: bytes, first: Vec::with_capacity(MAGIC_BYTES) };
+    let mut bytes = Watched { inner: bytes, first: Vec::new() };
     let sealed = house.raw.land(&tenant.scope, &tenant.key, &tenant.names, &mut bytes, limit).await?;
-    let packed = Packed::of(&bytes.first);
+    let packed = Packed::of_delivery(&bytes.first, source.channel, source.container.is_some());
     let new = Delivery {
         id: DeliveryId(Uuid::now_v7()),
         channel: source.channel,
@@ -79,8 +79,9 @@ pub(super) async fn land(
 pub(super) async fn recall(house: &Lakehouse, tenant: &Tenant, row: LedgerRow) -> Result<Landed> {
     let delivery = kept_note(house, tenant, &row.raw_path).await?;
     let reader = house.raw.open(&tenant.scope, &tenant.key, &row.raw_path).await?;
-    let first = reader.read_range(0, reader.size_bytes().min(MAGIC_BYTES as u64)).await?;
-    Ok(Landed { delivery, row, sha256: reader.sha256(), packed: Packed::of(&first) })
+    let first = reader.read_range(0, reader.size_bytes().min(FIRST_BYTES as u64)).await?;
+    let packed = Packed::of_delivery(&first, delivery.channel, delivery.container.is_some());
+    Ok(Landed { delivery, row, sha256: reader.sha256(), packed })
 }
 
 /// What can be told of a delivery whose bytes, or the note beside them, no longer open: the ledger's word. No SHA-256.
@@ -110,7 +111,7 @@ impl AsyncRead for Watched<'_> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut *self.inner).poll_read(cx, buffer))?;
-        let missing = MAGIC_BYTES - self.first.len();
+        let missing = FIRST_BYTES - self.first.len();
         let read = &buffer.filled()[before..];
         self.first.extend_from_slice(&read[..read.len().min(missing)]);
         Poll::Ready(Ok(()))

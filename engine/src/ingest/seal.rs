@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bonded_connectors::store::sealing::{SealedAs, Sealing};
-use bonded_schemas::{DeliveryState, Drift, Quarantine, Receipt, Registry, delivery::Member};
+use bonded_schemas::{DeliveryState, Drift, MailReport, Quarantine, Receipt, Registry, delivery::Member};
 
 use super::{
     Landed,
@@ -21,6 +21,8 @@ pub(super) struct Outcome {
     pub drift: Drift,
     pub alert: Option<Alert>,
     pub end: End,
+    /// Of a mail.
+    pub mail: Option<Box<MailReport>>,
 }
 
 pub(super) enum End {
@@ -38,11 +40,16 @@ pub(super) enum End {
 
 impl Outcome {
     pub fn quarantined(quarantine: Quarantine, alert: Alert) -> Self {
-        Self { head: None, drift: Drift::default(), alert: Some(alert), end: End::Quarantined(quarantine) }
+        Self { head: None, drift: Drift::default(), alert: Some(alert), end: End::Quarantined(quarantine), mail: None }
     }
 
     pub fn unpacked(members: Vec<Member>, dialect: BTreeMap<String, String>) -> Self {
-        Self { head: None, drift: Drift::default(), alert: None, end: End::Unpacked { members, dialect } }
+        Self { head: None, drift: Drift::default(), alert: None, end: End::Unpacked { members, dialect }, mail: None }
+    }
+
+    /// The same of a mail.
+    pub fn of_mail(self, report: Box<MailReport>) -> Self {
+        Self { mail: Some(report), ..self }
     }
 }
 
@@ -87,6 +94,7 @@ pub(super) async fn seal(house: &Lakehouse, tenant: &Tenant, landed: &Landed, ou
         snapshot_id,
         quarantine,
         members,
+        mail: outcome.mail,
         sealed_at: house.clock.now(),
     };
     let sealed = tenant.seal("receipt", &receipt.keyed_digest, &receipt)?;

@@ -1,12 +1,13 @@
-//! Unpack: a container (zip, gzip, xlsx, xls) becomes deliveries of its members, each with its own bytes and receipt.
+//! Unpack: a container (zip, gzip, xlsx, xls, a mail) becomes deliveries of its members, each with its own bytes and receipt.
 //! Promise: the container is kept as it came and was found whole before a member is delivered; run again after a crash,
 //! it goes on; what may not be opened is quarantined with the reason and the mend.
 //! Never: no name tells what a file is; no plaintext touches a disk; no panic over what a sender packed.
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bonded_connectors::mail::message::{LOOK_BYTES, is_message};
 use bonded_schemas::{
-    Delivery, DeliveryId, DeliveryState, Receipt, Report,
+    Channel, Delivery, DeliveryId, DeliveryState, Mapping, Receipt, Report,
     delivery::{Container, Member},
 };
 
@@ -18,6 +19,7 @@ use crate::{
 
 mod gzip;
 mod limits;
+mod mail;
 mod plan;
 mod source;
 mod workbook;
@@ -28,7 +30,7 @@ use limits::{Allowance, Opens};
 use plan::{Opened, Part, Planned, plan};
 
 /// So many bytes tell what a file is.
-pub(super) const MAGIC_BYTES: usize = 8;
+pub(super) const FIRST_BYTES: usize = LOOK_BYTES;
 
 /// What the first bytes say a file is packed as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub(super) enum Packed {
     Gzip,
     /// A compound file: an old office document, or an encrypted new one.
     Compound,
+    /// A message: what a mail carrier brought, or a file that begins as one does.
+    Mail,
 }
 
 impl Packed {
@@ -49,7 +53,13 @@ impl Packed {
             (b"\x1f\x8b\x08", Packed::Gzip),
             (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Packed::Compound),
         ];
-        MAGIC.into_iter().find(|(magic, _)| first.starts_with(magic)).map(|(_, packed)| packed)
+        let packed = MAGIC.into_iter().find(|(magic, _)| first.starts_with(magic)).map(|(_, packed)| packed);
+        packed.or_else(|| is_message(first).then_some(Packed::Mail))
+    }
+
+    /// The same of a delivery: whatever a mail carrier brought is a message, in order or not.
+    pub fn of_delivery(first: &[u8], channel: Channel, is_member: bool) -> Option<Self> {
+        if channel == Channel::Mail && !is_member { Some(Packed::Mail) } else { Self::of(first) }
     }
 }
 
@@ -61,6 +71,15 @@ pub(super) struct Nesting {
     allowance: Option<Allowance>,
 }
 
+impl Nesting {
+    /// Looking at it in vain may have cost as much as it was allowed: that is gone for what lies beside.
+    fn lose(&mut self, landed: &Landed) {
+        if let Some(allowance) = &mut self.allowance {
+            allowance.spend(allowance.within(landed.row.size_bytes).bytes, 0);
+        }
+    }
+}
+
 /// Opens the container, delivers its members and seals its receipt.
 pub(super) async fn unpack(
     house: &Lakehouse,
@@ -69,15 +88,15 @@ pub(super) async fn unpack(
     packed: Packed,
     nesting: &mut Nesting,
 ) -> Result<Ingested> {
+    if packed == Packed::Mail {
+        return mail::unpack(house, tenant, landed, nesting).await;
+    }
     let refused = match attempt(house, tenant, landed, packed, nesting).await {
         Ok((opened, members)) => return sealed(house, tenant, landed, opened, members).await,
         Err(Stop::Refused(quarantine)) => quarantine,
         Err(Stop::Failed(error)) => return Err(error),
     };
-    // Looking at it may have cost as much as it was allowed: that is gone for what lies beside.
-    if let Some(allowance) = &mut nesting.allowance {
-        allowance.spend(allowance.within(landed.row.size_bytes).bytes, 0);
-    }
+    nesting.lose(landed);
     let alert = super::check::quarantine_alert(tenant, landed, &refused)?;
     let (receipt, _) = seal::seal(house, tenant, landed, seal::Outcome::quarantined(refused, alert)).await?;
     Ok(Ingested { receipt, duplicate: false, members: Vec::new() })
@@ -96,10 +115,7 @@ async fn attempt(
     let path = &landed.row.raw_path;
     let reader = house.raw.open(&tenant.scope, &tenant.key, path).await.map_err(|error| Stop::Failed(error.into()))?;
     let reader = Arc::new(reader);
-    let mut mappings = BTreeMap::new();
-    for report in Report::ALL {
-        mappings.insert(report, tenant.mapping(report).await.map_err(Stop::Failed)?);
-    }
+    let mappings = mappings(tenant).await.map_err(Stop::Failed)?;
 
     let file_name = landed.delivery.file_name.clone();
     let mut bytes = source::Landed::new(reader.clone());
@@ -124,6 +140,15 @@ async fn attempt(
     // What came out here is no longer there for what lies beside.
     nesting.allowance = nesting.allowance.and(inner.allowance);
     Ok((opened, members))
+}
+
+/// What the tenant accepted of each report's drift.
+async fn mappings(tenant: &Tenant) -> Result<BTreeMap<Report, Mapping>> {
+    let mut mappings = BTreeMap::new();
+    for report in Report::ALL {
+        mappings.insert(report, tenant.mapping(report).await?);
+    }
+    Ok(mappings)
 }
 
 /// One member through the whole line.
@@ -162,8 +187,9 @@ async fn deliver(
     Box::pin(run(house, tenant, landed, nesting)).await.map_err(Stop::Failed)
 }
 
-async fn sealed(house: &Lakehouse, tenant: &Tenant, landed: &Landed, opened: Opened, members: Vec<Ingested>) -> Result<Ingested> {
-    let listed = opened.members.iter().zip(&members).map(|(planned, member)| {
+/// What a container's receipt lists.
+fn listed(landed: &Landed, planned: &[Planned], members: &[Ingested]) -> Vec<Member> {
+    let listed = planned.iter().zip(members).map(|(planned, member)| {
         let delivery = &member.receipt.delivery;
         Member {
             delivery_id: delivery.id,
@@ -172,7 +198,11 @@ async fn sealed(house: &Lakehouse, tenant: &Tenant, landed: &Landed, opened: Ope
             duplicate: !came_in(delivery, landed.row.delivery_id, &planned.name),
         }
     });
-    let listed = listed.collect();
+    listed.collect()
+}
+
+async fn sealed(house: &Lakehouse, tenant: &Tenant, landed: &Landed, opened: Opened, members: Vec<Ingested>) -> Result<Ingested> {
+    let listed = listed(landed, &opened.members, &members);
     let mut dialect = BTreeMap::from([("container".to_owned(), opened.format.to_owned())]);
     if !opened.left.is_empty() {
         dialect.insert("sheets_not_taken".to_owned(), opened.left.join(", "));
@@ -195,7 +225,8 @@ pub(super) async fn revisit(
 ) -> Result<Ingested> {
     let mut inner = Nesting {
         containers: nesting.containers.iter().copied().chain([landed.row.delivery_id]).collect(),
-        archives: nesting.archives + usize::from(receipt.dialect.get("container").is_some_and(|f| f == "zip" || f == "gzip")),
+        archives: nesting.archives
+            + usize::from(receipt.dialect.get("container").is_some_and(|f| f == "zip" || f == "gzip" || f == "mail")),
         allowance: nesting.allowance,
     };
     let mut members = Vec::with_capacity(receipt.members.len());
@@ -212,7 +243,8 @@ pub(super) async fn revisit(
         members.push(done);
     }
     if changed {
-        let outcome = seal::Outcome::unpacked(receipt.members.clone(), receipt.dialect.clone());
+        let mut outcome = seal::Outcome::unpacked(receipt.members.clone(), receipt.dialect.clone());
+        outcome.mail = receipt.mail.clone();
         (receipt, _) = seal::seal(house, tenant, landed, outcome).await?;
     } else {
         tenant.audit(house.clock.as_ref(), "ingest", &landed.row.delivery_id.to_string(), "duplicate").await?;

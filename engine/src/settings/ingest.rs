@@ -32,6 +32,14 @@ pub struct UnpackSettings {
     pub total_bytes_max: u64,
     /// What of a workbook is in memory at once: the texts of an xlsx, an xls whole.
     pub memory_bytes_max: usize,
+    /// Largest message; it lies in memory while it is read.
+    pub mail_bytes_max: usize,
+    /// Of one block of a message's header fields.
+    pub mail_header_bytes_max: usize,
+    /// Parts of a message, those that only hold others included.
+    pub mail_parts_max: usize,
+    /// How deep a message's parts may lie in each other.
+    pub mail_depth_max: usize,
 }
 
 impl Default for IngestSettings {
@@ -56,6 +64,10 @@ impl Default for UnpackSettings {
             member_bytes_max: 4 << 30,
             total_bytes_max: 16 << 30,
             memory_bytes_max: 256 << 20,
+            mail_bytes_max: 64 << 20,
+            mail_header_bytes_max: 256 << 10,
+            mail_parts_max: 1000,
+            mail_depth_max: 20,
         }
     }
 }

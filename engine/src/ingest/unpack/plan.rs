@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bonded_connectors::mail::message::Content;
 use bonded_schemas::{Mapping, QuarantineReason, Report};
 
 use super::{
@@ -36,7 +37,12 @@ pub(super) struct Planned {
 pub(super) enum Part {
     Entry(zip::Entry),
     Gzip,
-    Sheet { book: Arc<dyn Book>, index: usize },
+    Sheet {
+        book: Arc<dyn Book>,
+        index: usize,
+    },
+    /// Of a message, which lies in memory.
+    Content(Content),
 }
 
 impl Part {
@@ -53,6 +59,13 @@ impl Part {
             Part::Sheet { book, index } => {
                 let (book, index) = (book.clone(), *index);
                 MemberStream::start(move |out| workbook::write_csv(book.as_ref(), &mut bytes, index, &allowance, out))
+            }
+            Part::Content(content) => {
+                let content = content.clone();
+                MemberStream::start(move |out| {
+                    content.write_to(out)?;
+                    Ok(())
+                })
             }
         }
     }
@@ -77,6 +90,8 @@ pub(super) fn plan(
             let book = Arc::new(xls::Xls::open(bytes, allowance)?);
             opened_book("xls", book, bytes, file_name, mappings, allowance)
         }
+        // A message is opened elsewhere: who sent it is asked first.
+        Packed::Mail => Err(Stop::internal("a message was planned as an archive")),
     }
 }
 

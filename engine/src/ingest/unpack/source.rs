@@ -185,7 +185,6 @@ impl Write for Sink {
     }
 }
 
-#[cfg(test)]
 impl ReadAt for &[u8] {
     fn size_bytes(&self) -> u64 {
         self.len() as u64

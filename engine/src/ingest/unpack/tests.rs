@@ -25,7 +25,7 @@ fn a_file_is_known_by_its_first_bytes_alone() {
         (b"PK".to_vec(), None),
         (vec![], None),
     ] {
-        assert_eq!(Packed::of(&bytes[..bytes.len().min(MAGIC_BYTES)]), packed);
+        assert_eq!(Packed::of(&bytes[..bytes.len().min(FIRST_BYTES)]), packed);
     }
 }
 
