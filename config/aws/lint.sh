@@ -19,6 +19,6 @@ if ! cmp -s "$here/lint-requirements.txt" "$packages/installed.txt"; then
 fi
 
 failed=0
-"$packages/bin/cfn-lint" --regions us-east-1 us-west-2 --templates "$folder"/*.yaml || failed=1
+"$packages/bin/cfn-lint" -r us-east-1 us-west-2 -t "$folder"/*.yaml || failed=1
 PYTHONDONTWRITEBYTECODE=1 "$packages/bin/python" "$here/lint.py" "$folder" || failed=1
 exit $failed
