@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 DEMO_LAKE ?= ./demo-lake
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-interop chaos bench drill security lint setup
+.PHONY: help demo test test-interop chaos bench drill security infra lint setup
 
 help:
 	@echo "make demo          build the release binary and show the main job on a lake in ./demo-lake"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench         ingest speed beside Polars and arrow-csv, and each stage beside its limit"
 	@echo "make drill         backup, disaster, restore, and proof that every view is as it was"
 	@echo "make security      schemathesis, sqlmap and testssl against the running front desk (needs Python and the registries)"
+	@echo "make infra         the templates, policies and units in config/: linted, broken on purpose, deployed to emulators"
 	@echo "make lint          rustfmt and clippy, warnings are errors"
 
 demo: setup
@@ -48,6 +49,12 @@ drill: setup
 security: setup
 	$(if $(BONDED_BIN),,cargo build --workspace --bins --locked)
 	tests/security/run.sh
+
+# Nothing is built, and nothing leaves this machine but the installation of the tools (Python and the registry, or it says so).
+infra:
+	config/systemd/lint.sh
+	tests/aws/lint.sh
+	tests/aws/stack.sh
 
 lint:
 	@if cargo fmt --version >/dev/null 2>&1; then \
