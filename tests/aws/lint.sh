@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Breaks the templates and policies of config/aws one way at a time; the lint must name each breach, and pass what is whole.
+# Breaks the templates, policies and settings of config one way at a time; the lint must name each breach, and pass what is
+# whole. What only shows in who may do what, policies.py must name.
 set -euo pipefail
-cd "$(dirname "$0")/../../config"
+tests=$(cd "$(dirname "$0")" && pwd)
+cd "$tests/../../config"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 if aws/lint.sh | grep '^skipped'; then exit 0; fi
 
 aws/lint.sh >/dev/null || { echo "FAIL the lint refuses what is whole"; exit 1; }
+python3 "$tests/policies.py"
 failed=0 tried=0
 
 # broken FILE FROM TO MESSAGE: the first FROM in the file becomes TO; the lint must fail and say MESSAGE.
@@ -68,6 +71,31 @@ broken aws/identity.yaml 'MfaConfiguration: "ON"' 'MfaConfiguration: "OPTIONAL"'
 broken aws/identity.yaml 'WriteAttributes: [email]' 'WriteAttributes: [email, "custom:tenant"]' 'write their own custom:tenant'
 broken prod.example.toml 'smtp = "file:/run/secrets/bonded-smtp"' 'smtp = "smtps://bonded:wet-lantern@mail.example"' 'holds a URL with a password'
 broken prod.example.toml 'passphrase = "file:' 'passphrase = "wet lanterns' 'holds a literal secret'
+
+lint=(python3 "$tests/policies.py")
+broken aws/policies/tenant-key.json '"Null": {
+          "kms:EncryptionContextKeys": "true"
+        }' '"Null": {
+          "kms:EncryptionContextKeys": "false"
+        }' 'FAIL and one that names no tenant'
+broken aws/policies/tenant-key.json '"purpose"
+          ]' '"purpose", "x"
+          ]' 'FAIL and one with more than the two'
+broken aws/policies/tenant-key.json '/tenants/${Tenant}/*' '/tenants/${Tenant}*' 'FAIL nor in one whose name begins alike'
+broken aws/policies/tenant-key.json '"Sid": "NobodyElseDecrypts",
+      "Effect": "Deny"' '"Sid": "NobodyElseDecrypts",
+      "Effect": "Allow"' 'FAIL an administrator of the account does not decrypt'
+broken aws/policies/tenant-key.json '"kms:EncryptionContext:tenant": "false"' '"kms:EncryptionContext:tenant": "true"' 'FAIL nor does IAM help'
+broken aws/policies/tenant-key.json '"aws:PrincipalTag/tenant": "${Tenant}"' '"aws:PrincipalTag/tenant": ["${Tenant}", "sundial"]' 'FAIL a reader of another tenant'
+broken aws/policies/tenant-key.json '"kms:CreateGrant"' '"kms:RetireGrant"' 'FAIL nor hand the key on'
+broken aws/policies/app.json '"s3:ListMultipartUploadParts"' '"s3:ListMultipartUploadParts", "s3:DeleteObject"' 'FAIL and deletes nothing there'
+broken aws/policies/app.json '/app/*' '/*' "FAIL and not the owner's"
+broken aws/policies/app.json '"aws:ResourceTag/bonded:lake": "${Lake}"' '"aws:ResourceTag/bonded:lake": ["${Lake}", "other"]' 'FAIL and no others'
+broken aws/policies/keeper.json '"kms:DescribeKey"' '"kms:Decrypt"' "FAIL the keeper's own policy"
+broken aws/policies/tenant-reader.json '/tenants/${aws:PrincipalTag/tenant}/warehouse/*"
+    }' '/tenants/*"
+    }' "FAIL not another's"
+broken aws/policies/regions.json '"kms:*",' '' 'FAIL outside the regions'
 
 echo "$tried ways to break it"
 exit $failed

@@ -1,0 +1,166 @@
+"""Asks the policies in config/aws/policies who may do what, by the rules that AWS documents: nothing is allowed but by a
+statement, and one Deny is stronger than every Allow. It is our reading of those rules, so it finds what a policy says by
+mistake; it does not show what AWS does. Another folder than config/aws may be named.
+"""
+
+import fnmatch
+import json
+import pathlib
+import sys
+
+FOLDER = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parents[2] / "config" / "aws") / "policies"
+ACCOUNT, REGION, LAKE = "111122223333", "us-east-1", "bonded"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/"
+APP, KEEPER, READER = f"{ROLE}{LAKE}-app", f"{ROLE}{LAKE}-keeper", f"{ROLE}{LAKE}-tenant-reader"
+ROOT, ADMIN = f"arn:aws:iam::{ACCOUNT}:root", f"{ROLE}administrator"
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
+
+
+def load(name, tenant="nordwind"):
+    text = (FOLDER / name).read_text()
+    for placeholder, value in {
+        "AWS::Partition": "aws", "AWS::AccountId": ACCOUNT, "AWS::Region": REGION, "Lake": LAKE, "Tenant": tenant,
+        "AppRoleArn": APP, "KeeperRoleArn": KEEPER, "TenantRoleArn": READER, "GlueDatabase": "bonded",
+    }.items():
+        text = text.replace("${" + placeholder + "}", value)
+    return json.loads(text.replace('"${Regions}"', '["us-east-1", "us-west-2"]'))["Statement"]
+
+
+def every(value):
+    return value if isinstance(value, list) else [value]
+
+
+def like(text, pattern):
+    return fnmatch.fnmatchcase(text, pattern.replace("[", "[[]"))
+
+
+def meets(condition, request):
+    for operator, wanted in condition.items():
+        for name, values in wanted.items():
+            values = [v.replace("${aws:PrincipalTag/tenant}", request.get("aws:PrincipalTag/tenant", "\0")) for v in every(values)]
+            found = request.get(name)
+            held = [] if found is None else every(found)
+            plain = operator.removesuffix("IfExists")
+            if plain == "Null":
+                true = (found is None) == (values == ["true"])
+            elif operator.endswith("IfExists") and found is None:
+                true = True
+            elif plain == "ForAllValues:StringEquals":
+                true = all(h in values for h in held)
+            elif plain in ("StringEquals", "ArnEquals", "Bool"):
+                true = any(h in values for h in held)
+            elif plain in ("StringNotEquals", "ArnNotEquals"):
+                true = all(h not in values for h in held)
+            elif plain in ("StringLike", "ArnLike"):
+                true = any(like(h, v) for h in held for v in values)
+            else:
+                sys.exit(f"this test does not know the operator {operator}")
+            if not true:
+                return False
+    return True
+
+
+def names(statement, principal):
+    """In a policy of an identity nobody is named: it is about whoever it is attached to. An account's ARN stands for all in it."""
+    if "Principal" not in statement:
+        return True
+    listed = every(statement["Principal"] if isinstance(statement["Principal"], str) else statement["Principal"].get("AWS", []))
+    return any(p in ("*", principal, ROOT) for p in listed)
+
+
+def may(statements, principal, action, resource=KEY, **request):
+    request = {name.replace("__", ":").replace("_in_", "/"): value for name, value in request.items()} | {
+        "aws:PrincipalArn": principal, "aws:RequestedRegion": request.get("region", REGION)}
+    context = {name.removeprefix("kms:EncryptionContext:") for name in request if name.startswith("kms:EncryptionContext:")}
+    if context:
+        request["kms:EncryptionContextKeys"] = sorted(context)
+    said = [s["Effect"] for s in statements
+            if names(s, principal) and any(like(action, a) for a in every(s["Action"]))
+            and any(like(resource, r.replace("${aws:PrincipalTag/tenant}", request.get("aws:PrincipalTag/tenant", "\0")))
+                    for r in every(s["Resource"]))
+            and meets(s.get("Condition", {}), request)]
+    return "Allow" in said and "Deny" not in said
+
+
+def bound(**context):
+    return {f"kms:EncryptionContext:{name}": value for name, value in context.items()}
+
+
+def through_s3(bucket, tenant):
+    arn = f"arn:aws:s3:::{LAKE}-{bucket}-{ACCOUNT}-{REGION}/tenants/{tenant}/object"
+    return {"kms:ViaService": f"s3.{REGION}.amazonaws.com", "kms:EncryptionContext:aws:s3:arn": arn}
+
+
+def bucket(name, path):
+    return f"arn:aws:s3:::{LAKE}-{name}-{ACCOUNT}-{REGION}/{path}"
+
+
+def main():
+    key, app, keeper, reader, ses = (load(f"{n}.json") for n in ("tenant-key", "app", "keeper", "tenant-reader", "ses"))
+    # An administrator's own policy, beside the key's: it must not help.
+    anything = [{"Sid": "Admin", "Effect": "Allow", "Action": "*", "Resource": "*"}]
+    ours, theirs = bound(tenant="nordwind", purpose="raw"), bound(tenant="sundial", purpose="raw")
+    owned = {"aws:ResourceTag/bonded:lake": LAKE, "aws:ResourceTag/bonded:tenant": "nordwind"}
+    asked = [
+        ("the application opens a raw object of the tenant", True, may(key, APP, "kms:Decrypt", **ours)),
+        ("and makes a data key for one", True, may(key, APP, "kms:GenerateDataKey", **ours)),
+        ("and opens a table key, which has no context", True, may(key, APP, "kms:Decrypt")),
+        ("another tenant's context opens nothing", False, may(key, APP, "kms:Decrypt", **theirs)),
+        ("nor does IAM help", False, may(key + anything, APP, "kms:Decrypt", **theirs)),
+        ("a context without a purpose is refused", False, may(key, APP, "kms:Decrypt", **bound(tenant="nordwind"))),
+        ("and one with more than the two", False, may(key, APP, "kms:Decrypt", **ours, **bound(x="y"))),
+        ("and one that names no tenant", False, may(key, APP, "kms:Decrypt", **bound(purpose="raw"))),
+        ("S3 opens for the application in the tenant's folder", True, may(key, APP, "kms:Decrypt", **through_s3("raw", "nordwind"))),
+        ("not in another tenant's", False, may(key, APP, "kms:Decrypt", **through_s3("raw", "sundial"))),
+        ("nor in one whose name begins alike", False, may(key, APP, "kms:Decrypt", **through_s3("raw", "nordwind-2"))),
+        ("the keeper disables the key", True, may(key, KEEPER, "kms:DisableKey")),
+        ("and does not decrypt", False, may(key, KEEPER, "kms:Decrypt", **ours)),
+        ("not even when IAM allows everything", False, may(key + anything, KEEPER, "kms:Decrypt", **ours)),
+        ("an administrator of the account does not decrypt", False, may(key + anything, ADMIN, "kms:Decrypt", **ours)),
+        ("nor make a data key", False, may(key + anything, ADMIN, "kms:GenerateDataKeyWithoutPlaintext")),
+        ("nor hand the key on", False, may(key + anything, ADMIN, "kms:CreateGrant")),
+        ("nor does the application", False, may(key + anything, APP, "kms:CreateGrant")),
+        ("an administrator cannot change the policy by the key's policy", False, may(key, ADMIN, "kms:PutKeyPolicy")),
+        ("the root user can mend the policy", True, may(key, ROOT, "kms:PutKeyPolicy")),
+        ("and cannot decrypt", False, may(key, ROOT, "kms:Decrypt", **ours)),
+        ("a reader of the tenant opens a table key", True, may(key, READER, "kms:Decrypt", **{"aws:PrincipalTag/tenant": "nordwind"})),
+        ("a reader of another tenant does not", False, may(key, READER, "kms:Decrypt", **{"aws:PrincipalTag/tenant": "sundial"})),
+        ("a reader without a tenant does not", False, may(key, READER, "kms:Decrypt")),
+        ("no reader opens a raw object", False, may(key, READER, "kms:Decrypt", **ours, **{"aws:PrincipalTag/tenant": "nordwind"})),
+
+        ("the application puts into the raw zone", True, may(app, APP, "s3:PutObject", bucket("raw", "tenants/nordwind/raw/x"))),
+        ("and deletes nothing there", False, may(app, APP, "s3:DeleteObject", bucket("raw", "tenants/nordwind/raw/x"))),
+        ("nor a version", False, may(app, APP, "s3:DeleteObjectVersion", bucket("raw", "tenants/nordwind/raw/x"))),
+        ("nor of the audit trail", False, may(app, APP, "s3:DeleteObject", bucket("audit", "tenants/nordwind/audit/x"))),
+        ("it removes data files", True, may(app, APP, "s3:DeleteObject", bucket("warehouse", "tenants/nordwind/warehouse/es_003/x"))),
+        ("it writes no mail", False, may(app, APP, "s3:PutObject", bucket("mail", "inbound/x"))),
+        ("it touches no other bucket", False, may(app, APP, "s3:GetObject", "arn:aws:s3:::other/tenants/nordwind/raw/x")),
+        ("it uses keys of this lake", True, may(app, APP, "kms:Decrypt", **owned)),
+        ("and no others", False, may(app, APP, "kms:Decrypt", **{"aws:ResourceTag/bonded:lake": "other"})),
+        ("it changes no key", False, may(app, APP, "kms:PutKeyPolicy", **owned)),
+        ("it reads its own secrets", True, may(app, APP, "secretsmanager:GetSecretValue",
+                                               f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{LAKE}/app/postgres-AbCdEf")),
+        ("and not the owner's", False, may(app, APP, "secretsmanager:GetSecretValue",
+                                           f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{LAKE}/owner/postgres-AbCdEf")),
+        ("it sends no mail to its queue", False, may(app, APP, "sqs:SendMessage", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{LAKE}-mail")),
+        ("outside the regions it does nothing", False,
+         may(app + load("regions.json"), APP, "kms:Decrypt", **owned, region="eu-central-1")),
+
+        ("the keeper's own policy uses no key", False, any(may(keeper, KEEPER, a, **owned) for a in ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:CreateGrant"))),
+        ("a reader reads its tenant's tables", True, may(reader, READER, "s3:GetObject", bucket("warehouse", "tenants/nordwind/warehouse/x"), **{"aws:PrincipalTag/tenant": "nordwind"})),
+        ("not another's", False, may(reader, READER, "s3:GetObject", bucket("warehouse", "tenants/sundial/warehouse/x"), **{"aws:PrincipalTag/tenant": "nordwind"})),
+        ("and none without a tenant", False, may(reader, READER, "s3:GetObject", bucket("warehouse", "tenants/nordwind/warehouse/x"))),
+        ("and uses no other tenant's key", False, may(reader, READER, "kms:Decrypt", **owned, **{"aws:PrincipalTag/tenant": "sundial"})),
+        ("SES writes where mail comes in", True, may(ses, f"{ROLE}{LAKE}-ses", "s3:PutObject", bucket("mail", "inbound/x"))),
+        ("and nowhere else", False, may(ses, f"{ROLE}{LAKE}-ses", "s3:PutObject", bucket("raw", "tenants/nordwind/raw/x"))),
+        ("SES uses no tenant's key", False, may(ses, f"{ROLE}{LAKE}-ses", "kms:Decrypt", **owned, **{"aws:ResourceTag/bonded:role": "tenant"})),
+    ]
+    wrong = [what for what, wanted, said in asked if wanted != said]
+    for what in wrong:
+        print(f"FAIL {what}")
+    print(f"{len(asked)} asked of the policies, {len(wrong)} answered otherwise")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
