@@ -88,6 +88,7 @@ broken aws/policies/tenant-key.json '"Sid": "NobodyElseDecrypts",
 broken aws/policies/tenant-key.json '"kms:EncryptionContext:tenant": "false"' '"kms:EncryptionContext:tenant": "true"' 'FAIL nor does IAM help'
 broken aws/policies/tenant-key.json '"aws:PrincipalTag/tenant": "${Tenant}"' '"aws:PrincipalTag/tenant": ["${Tenant}", "sundial"]' 'FAIL a reader of another tenant'
 broken aws/policies/tenant-key.json '"kms:CreateGrant"' '"kms:RetireGrant"' 'FAIL nor hand the key on'
+broken aws/policies/tenant-key.json '"aws:PrincipalTag/bonded:keeps-keys": "true"' '"aws:PrincipalTag/bonded:keeps-keys": "false"' 'FAIL nor where its role is tagged not to'
 broken aws/policies/app.json '"s3:ListMultipartUploadParts"' '"s3:ListMultipartUploadParts", "s3:DeleteObject"' 'FAIL and deletes nothing there'
 broken aws/policies/app.json '/app/*' '/*' "FAIL and not the owner's"
 broken aws/policies/app.json '"aws:ResourceTag/bonded:lake": "${Lake}"' '"aws:ResourceTag/bonded:lake": ["${Lake}", "other"]' 'FAIL and no others'
@@ -96,6 +97,13 @@ broken aws/policies/tenant-reader.json '/tenants/${aws:PrincipalTag/tenant}/ware
     }' '/tenants/*"
     }' "FAIL not another's"
 broken aws/policies/regions.json '"kms:*",' '' 'FAIL outside the regions'
+
+# A policy is filled whole or not at all.
+given="AWS::AccountId=111122223333 AWS::Region=us-east-1 Lake=bonded Tenant=nordwind AppRoleArn=a KeeperRoleArn=k"
+# shellcheck disable=SC2086
+if aws/policies/fill.py tenant-key.json $given >/dev/null 2>&1; then echo "FAIL fill.py left a placeholder"; failed=1; fi
+# shellcheck disable=SC2086
+if aws/policies/fill.py tenant-key.json $given TenantRoleArn=t | grep -F '${'; then echo "FAIL fill.py left a placeholder"; failed=1; fi
 
 echo "$tried ways to break it"
 exit $failed

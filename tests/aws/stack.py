@@ -209,7 +209,7 @@ def main(endpoint):
     holds("what the topic says arrives in the queue, in an envelope that names the topic",
           len(got) == 1 and json.loads(got[0]["Body"])["TopicArn"] == topic)
 
-    for alias in ("lake", "services"):
+    for alias in ("bonded-lake", "services"):
         described = kms.describe_key(KeyId=f"alias/bonded/{LAKE}/{alias}")["KeyMetadata"]
         holds(f"{alias} key: found by alias, symmetric", described["KeySpec"] == "SYMMETRIC_DEFAULT" and described["KeyState"] == "Enabled")
         holds(f"{alias} key: rotates", kms.get_key_rotation_status(KeyId=described["KeyId"])["KeyRotationEnabled"])
@@ -237,6 +237,8 @@ def main(endpoint):
     for role in ("app", "keeper", "tenant-reader", "ses"):
         attached = iam.list_attached_role_policies(RoleName=f"{LAKE}-{role}")["AttachedPolicies"]
         holds(f"role {role}: {len(attached)} policies", len(attached) == {"app": 2, "keeper": 2, "tenant-reader": 2, "ses": 1}[role])
+    tags = {t["Key"]: t["Value"] for t in iam.list_role_tags(RoleName=f"{LAKE}-app")["Tags"]}
+    holds("role app: keeps no keys unless asked for", tags.get("bonded:keeps-keys") == "false")
     version = iam.list_attached_role_policies(RoleName=f"{LAKE}-app")["AttachedPolicies"][0]["PolicyArn"]
     document = iam.get_policy_version(PolicyArn=version, VersionId=iam.get_policy(PolicyArn=version)["Policy"]["DefaultVersionId"])
     holds("role app: every placeholder is filled in", "${" not in json.dumps(document["PolicyVersion"]["Document"]))
