@@ -137,6 +137,8 @@ def main():
         ("and deletes nothing there", False, may(app, APP, "s3:DeleteObject", bucket("raw", "tenants/nordwind/raw/x"))),
         ("nor a version", False, may(app, APP, "s3:DeleteObjectVersion", bucket("raw", "tenants/nordwind/raw/x"))),
         ("nor of the audit trail", False, may(app, APP, "s3:DeleteObject", bucket("audit", "tenants/nordwind/audit/x"))),
+        ("nor where the warehouse holds raw objects, too", False, may(app, APP, "s3:DeleteObject", bucket("warehouse", "tenants/nordwind/raw/x"))),
+        ("staging it removes", True, may(app, APP, "s3:DeleteObject", bucket("warehouse", "tenants/nordwind/raw/staging/x"))),
         ("it removes data files", True, may(app, APP, "s3:DeleteObject", bucket("warehouse", "tenants/nordwind/warehouse/es_003/x"))),
         ("it writes no mail", False, may(app, APP, "s3:PutObject", bucket("mail", "inbound/x"))),
         ("it touches no other bucket", False, may(app, APP, "s3:GetObject", "arn:aws:s3:::other/tenants/nordwind/raw/x")),
