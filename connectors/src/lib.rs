@@ -15,6 +15,7 @@ pub mod mailer;
 pub mod oidc;
 pub mod raw;
 pub mod seal;
+pub mod smtp;
 pub mod store;
 pub mod tls;
 

@@ -23,6 +23,17 @@ const DAYS: i64 = 397;
 /// # Errors
 /// `Setup`, naming the file that cannot be read or does not fit.
 pub fn server_config(certificate: &Path, private_key: &Path) -> Result<Arc<ServerConfig>> {
+    let mut config = config(certificate, private_key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// The same for SMTP, which names no protocol in the handshake.
+pub fn mail_server_config(certificate: &Path, private_key: &Path) -> Result<Arc<ServerConfig>> {
+    config(certificate, private_key).map(Arc::new)
+}
+
+fn config(certificate: &Path, private_key: &Path) -> Result<ServerConfig> {
     let cannot = |path: &Path| format!("cannot read {}", path.display());
     let setup =
         |message: String| move |error: rustls::pki_types::pem::Error| Error::new(ErrorKind::Setup, message).with_source(error);
@@ -31,16 +42,14 @@ pub fn server_config(certificate: &Path, private_key: &Path) -> Result<Arc<Serve
         .map_err(setup(cannot(certificate)))?;
     let key = PrivateKeyDer::from_pem_file(private_key).map_err(setup(cannot(private_key)))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map(|builder| builder.with_no_client_auth())
         .and_then(|builder| builder.with_single_cert(chain, key))
         .map_err(|error| {
             let message = format!("{} and {} do not go together", certificate.display(), private_key.display());
             Error::new(ErrorKind::Setup, message).with_source(error)
-        })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+        })
 }
 
 /// Makes a self-signed certificate for this machine's own names, unless one is there that is good for another month.

@@ -1,0 +1,491 @@
+//! One connection, as the commands of RFC 5321 (SMTP), RFC 2033 (LMTP), RFC 3030 (BDAT) and RFC 3207 (STARTTLS).
+//! Promise: what was sent in the clear before TLS is forgotten with it; a command in the wrong place is refused; who makes
+//! too many errors, or guesses recipients, is cut.
+//! Never: a message is taken that has no recipient of ours; 250 is answered before the postbox said that it is kept.
+
+use std::{net::IpAddr, sync::Arc};
+
+use bonded_schemas::Envelope;
+use smtp_proto::{
+    Error as Unreadable, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_SMTPUTF8, MailFrom, RcptTo, Request,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+use super::{
+    Admission, Kind, Mailbox, Outcome,
+    end_of_data::EndOfData,
+    reply,
+    server::Server,
+    transaction::Message,
+    wire::{Cut, Line, Socket, Wire},
+};
+
+/// Of what a client says of itself and of the sender, kept with the message.
+const NAME_CHARS_MAX: usize = 320;
+
+pub(super) struct Session {
+    server: Arc<Server>,
+    wire: Wire,
+    kind: Kind,
+    peer: Option<IpAddr>,
+    tls: Option<String>,
+    counted: Counted,
+    helo: Option<String>,
+    sender: Option<String>,
+    recipients: Vec<Mailbox>,
+    /// BDAT began, and its last chunk did not come yet.
+    chunks: Option<Message>,
+}
+
+/// What outlives the change to TLS.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    commands: u32,
+    errors: u32,
+    refused: u32,
+}
+
+enum Next {
+    Bye,
+    Tls,
+}
+
+impl Session {
+    pub async fn run(
+        server: Arc<Server>,
+        socket: Box<dyn Socket>,
+        peer: Option<IpAddr>,
+        kind: Kind,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let ends_at = Instant::now() + server.limits.session_time;
+        let mut counted = Counted::default();
+        let (mut socket, mut tls) = (socket, None);
+        let mut shakes_hands = kind == Kind::Smtps;
+        let mut greets = true;
+        loop {
+            if shakes_hands {
+                let Some((secured, how)) = handshake(&server, socket).await else { return };
+                (socket, tls) = (secured, Some(how));
+            }
+            let mut session = Session {
+                server: server.clone(),
+                wire: Wire::new(socket, ends_at),
+                kind,
+                peer,
+                tls: tls.clone(),
+                counted,
+                helo: None,
+                sender: None,
+                recipients: Vec::new(),
+                chunks: None,
+            };
+            if greets {
+                let protocol = if kind == Kind::Lmtp { "LMTP" } else { "ESMTP" };
+                session.wire.answer(&format!("220 {} {protocol}", server.name));
+                greets = false;
+            }
+            match session.talk(&mut stop).await {
+                Ok(Next::Tls) => {
+                    counted = session.counted;
+                    socket = session.wire.into_socket();
+                    shakes_hands = true;
+                }
+                Ok(Next::Bye) => return session.wire.close(server.limits.greeting_time).await,
+                Err(cut) => {
+                    let last_word = match cut {
+                        Cut::TooSlow => reply::TOO_SLOW,
+                        Cut::Stopping => reply::STOPPING,
+                        Cut::Gone => return,
+                        Cut::Told => return session.wire.close(server.limits.greeting_time).await,
+                    };
+                    session.wire.answer(last_word);
+                    return session.wire.close(server.limits.greeting_time).await;
+                }
+            }
+        }
+    }
+
+    async fn talk(&mut self, stop: &mut watch::Receiver<bool>) -> Result<Next, Cut> {
+        let limits = self.server.limits.clone();
+        loop {
+            if self.wire.is_full() {
+                self.wire.flush(limits.command_time).await?;
+            }
+            let line = tokio::select! {
+                line = self.wire.line(limits.line_bytes_max, limits.command_time) => line?,
+                // An error means that nobody is left who could ask for a stop.
+                _ = stop.wait_for(|stop| *stop) => return Err(Cut::Stopping),
+            };
+            self.counted.commands += 1;
+            if self.counted.commands > limits.commands_max {
+                return self.cut(reply::TOO_MANY_COMMANDS);
+            }
+            let mut line = match line {
+                Line::Whole(line) if line.iter().any(|byte| matches!(byte, b'\r' | 0)) => {
+                    self.error(reply::BARE_NEWLINE)?;
+                    continue;
+                }
+                Line::Whole(line) => line,
+                Line::TooLong => {
+                    self.error(reply::LINE_TOO_LONG)?;
+                    continue;
+                }
+                Line::Bare => {
+                    self.error(reply::BARE_NEWLINE)?;
+                    continue;
+                }
+            };
+            line.extend_from_slice(b"\r\n");
+            match Request::parse(&mut line.iter()) {
+                Ok(Request::Quit) => {
+                    self.wire.answer(reply::BYE);
+                    return Ok(Next::Bye);
+                }
+                Ok(Request::StartTls) => {
+                    if self.may_start_tls()? {
+                        self.wire.answer(reply::READY_FOR_TLS);
+                        self.wire.flush(limits.command_time).await?;
+                        return Ok(Next::Tls);
+                    }
+                }
+                Ok(request) => self.answer(request.into_owned()).await?,
+                Err(unreadable) => self.unreadable(&unreadable)?,
+            }
+        }
+    }
+
+    fn may_start_tls(&mut self) -> Result<bool, Cut> {
+        match (self.kind, &self.tls, &self.server.certificate) {
+            (Kind::Smtp, None, Some(_)) => Ok(true),
+            (_, Some(_), _) => self.error(reply::TLS_TWICE).map(|()| false),
+            _ => self.error(reply::NOT_SERVED).map(|()| false),
+        }
+    }
+
+    async fn answer(&mut self, request: Request<String>) -> Result<(), Cut> {
+        let is_hello = matches!(request, Request::Ehlo { .. } | Request::Helo { .. } | Request::Lhlo { .. } | Request::Noop { .. });
+        if self.owes_tls() && !is_hello {
+            if let Request::Bdat { chunk_size, .. } = request {
+                self.skip(chunk_size).await?;
+            }
+            return self.error(reply::TLS_FIRST);
+        }
+        if self.chunks.is_some() && !matches!(request, Request::Bdat { .. } | Request::Rset | Request::Noop { .. }) {
+            return self.error(reply::CHUNKS_BEGAN);
+        }
+        match request {
+            Request::Ehlo { host } if self.kind != Kind::Lmtp => self.hello(&host, true),
+            Request::Lhlo { host } if self.kind == Kind::Lmtp => self.hello(&host, true),
+            Request::Helo { host } if self.kind != Kind::Lmtp => self.hello(&host, false),
+            Request::Mail { from } => self.sender(from)?,
+            Request::Rcpt { to } => self.recipient(to).await?,
+            Request::Data => self.data().await?,
+            Request::Bdat { chunk_size, is_last } => self.chunk(chunk_size, is_last).await?,
+            Request::Rset => {
+                self.forget();
+                self.wire.answer(reply::OK);
+            }
+            Request::Noop { .. } => self.wire.answer(reply::OK),
+            Request::Help { .. } => self.wire.answer(reply::HELP),
+            Request::Vrfy { .. } => self.wire.answer(reply::CANNOT_VERIFY),
+            Request::Ehlo { .. } | Request::Lhlo { .. } | Request::Helo { .. } => self.error(reply::UNKNOWN)?,
+            // BURL would fetch from elsewhere, ETRN and ATRN give out; there is nobody to sign in.
+            Request::Expn { .. }
+            | Request::Auth { .. }
+            | Request::Etrn { .. }
+            | Request::Atrn { .. }
+            | Request::Burl { .. }
+            | Request::StartTls
+            | Request::Quit => self.error(reply::NOT_SERVED)?,
+        }
+        Ok(())
+    }
+
+    fn owes_tls(&self) -> bool {
+        self.kind == Kind::Smtp && self.server.tls_required && self.tls.is_none()
+    }
+
+    fn hello(&mut self, host: &str, extended: bool) {
+        self.forget();
+        self.helo = Some(told(host));
+        let name = self.server.name.clone();
+        if !extended {
+            return self.wire.answer(&format!("250 {name}"));
+        }
+        self.wire.answer(&format!("250-{name}"));
+        self.wire.answer(&format!("250-SIZE {}", self.server.limits.message_bytes_max));
+        for keyword in ["PIPELINING", "CHUNKING", "8BITMIME", "SMTPUTF8"] {
+            self.wire.answer(&format!("250-{keyword}"));
+        }
+        if self.kind == Kind::Smtp && self.tls.is_none() && self.server.certificate.is_some() {
+            self.wire.answer("250-STARTTLS");
+        }
+        self.wire.answer("250 ENHANCEDSTATUSCODES");
+    }
+
+    fn sender(&mut self, from: MailFrom<String>) -> Result<(), Cut> {
+        if self.helo.is_none() {
+            return self.error(reply::HELLO_FIRST);
+        }
+        if self.sender.is_some() {
+            return self.error(reply::SENDER_TWICE);
+        }
+        let served = MAIL_BODY_7BIT | MAIL_BODY_8BITMIME | MAIL_SMTPUTF8;
+        let asks_more = from.flags & !served != 0
+            || from.trans_id.is_some()
+            || from.env_id.is_some()
+            || from.solicit.is_some()
+            || from.mtrk.is_some()
+            || from.auth.is_some()
+            || (from.by, from.hold_for, from.hold_until, from.mt_priority) != (0, 0, 0, 0);
+        if asks_more {
+            return self.error(reply::PARAMETER);
+        }
+        if from.size as u64 > self.server.limits.message_bytes_max {
+            self.wire.answer(reply::TOO_LARGE);
+            return Ok(());
+        }
+        self.sender = Some(told(&from.address));
+        self.wire.answer(reply::SENDER_OK);
+        Ok(())
+    }
+
+    async fn recipient(&mut self, to: RcptTo<String>) -> Result<(), Cut> {
+        if self.sender.is_none() {
+            return self.error(reply::SENDER_FIRST);
+        }
+        if to.flags != 0 || to.orcpt.is_some() || to.rrvs != 0 {
+            return self.error(reply::PARAMETER);
+        }
+        if self.recipients.len() >= self.server.limits.recipients_max {
+            self.wire.answer(reply::RECIPIENTS_MAX);
+            return Ok(());
+        }
+        match self.server.postbox.recipient(self.peer, &to.address).await {
+            Admission::Accept(mailbox) => {
+                let mut groups: Vec<&str> = self.recipients.iter().map(|known| known.group.as_str()).collect();
+                groups.sort_unstable();
+                groups.dedup();
+                let is_new = !groups.contains(&mailbox.group.as_str());
+                if is_new && groups.len() >= self.server.limits.groups_max {
+                    self.wire.answer(reply::RECIPIENTS_MAX);
+                } else {
+                    self.recipients.push(mailbox);
+                    self.wire.answer(reply::RECIPIENT_OK);
+                }
+                Ok(())
+            }
+            Admission::Refuse => self.no_recipient(),
+            Admission::Later => {
+                self.wire.answer(reply::RECIPIENT_LATER);
+                Ok(())
+            }
+        }
+    }
+
+    fn no_recipient(&mut self) -> Result<(), Cut> {
+        self.wire.answer(reply::NO_RECIPIENT);
+        self.counted.refused += 1;
+        match self.counted.refused >= self.server.limits.refused_max {
+            true => self.cut(reply::TOO_MANY_ERRORS),
+            false => Ok(()),
+        }
+    }
+
+    async fn data(&mut self) -> Result<(), Cut> {
+        if self.wire.has_more() {
+            // What follows would be read as commands where DATA is refused, and as a message where it is not: by RFC 2920
+            // a client waits for the answer.
+            return self.cut(reply::DATA_NOT_LAST);
+        }
+        if let Some(missing) = self.missing() {
+            return self.error(missing);
+        }
+        let Some(mut message) = Message::begin(&self.server, self.envelope(), self.recipients.clone()).await else {
+            self.forget();
+            self.wire.answer(reply::BUSY);
+            return Ok(());
+        };
+        self.wire.answer(reply::GO_AHEAD);
+        let mut end = EndOfData::default();
+        loop {
+            let asked_at = Instant::now();
+            let sent = self.wire.bytes(self.server.limits.data_time).await?;
+            let mut part = Vec::with_capacity(sent.len());
+            let (used, is_end) = end.take(sent, &mut part);
+            self.wire.used(used);
+            let took = asked_at.elapsed();
+            message.add(part.into()).await;
+            if is_end {
+                break;
+            }
+            self.keep_pace(&mut message, took)?;
+        }
+        self.finish(message).await;
+        Ok(())
+    }
+
+    async fn chunk(&mut self, size_bytes: usize, is_last: bool) -> Result<(), Cut> {
+        if let Some(missing) = self.missing() {
+            self.skip(size_bytes).await?;
+            return self.error(missing);
+        }
+        let mut message = match self.chunks.take() {
+            Some(message) => message,
+            None => match Message::begin(&self.server, self.envelope(), self.recipients.clone()).await {
+                Some(message) => message,
+                None => {
+                    self.skip(size_bytes).await?;
+                    self.forget();
+                    self.wire.answer(reply::BUSY);
+                    return Ok(());
+                }
+            },
+        };
+        let mut left = size_bytes;
+        while left > 0 {
+            let asked_at = Instant::now();
+            let sent = self.wire.bytes(self.server.limits.data_time).await?;
+            let part = sent.len().min(left);
+            let bytes = sent.split_to(part).freeze();
+            self.wire.used(0);
+            left -= part;
+            let took = asked_at.elapsed();
+            // A piece of a buffer would hold the whole of it.
+            message.add(bytes::Bytes::copy_from_slice(&bytes)).await;
+            self.keep_pace(&mut message, took)?;
+        }
+        if is_last {
+            self.finish(message).await;
+        } else if message.is_too_large() {
+            self.forget();
+            self.wire.answer(reply::TOO_LARGE);
+        } else {
+            self.chunks = Some(message);
+            self.wire.answer(reply::CHUNK_OK);
+        }
+        Ok(())
+    }
+
+    fn keep_pace(&mut self, message: &mut Message, took: std::time::Duration) -> Result<(), Cut> {
+        if message.is_endless() {
+            return self.cut(reply::TOO_LARGE);
+        }
+        match message.is_too_slow(took, &self.server) {
+            true => Err(Cut::TooSlow),
+            false => Ok(()),
+        }
+    }
+
+    async fn finish(&mut self, message: Message) {
+        let outcomes = message.finish(self.server.limits.keep_time).await;
+        self.forget();
+        match self.kind {
+            Kind::Lmtp => outcomes.iter().for_each(|outcome| self.wire.answer(of(*outcome))),
+            // SMTP has one answer for all recipients. If one of them has to come again, all do: those that were kept
+            // are known by their bytes, so nothing is doubled.
+            Kind::Smtp | Kind::Smtps => {
+                let worst = [Outcome::Later, Outcome::TooLarge].into_iter().find(|bad| outcomes.contains(bad));
+                self.wire.answer(of(worst.unwrap_or(Outcome::Kept)));
+            }
+        }
+    }
+
+    /// What is still to come before a message.
+    fn missing(&self) -> Option<&'static str> {
+        match () {
+            () if self.sender.is_none() => Some(reply::SENDER_FIRST),
+            () if self.recipients.is_empty() => Some(reply::RECIPIENT_FIRST),
+            () => None,
+        }
+    }
+
+    /// A chunk that nobody takes: its bytes are no commands.
+    async fn skip(&mut self, size_bytes: usize) -> Result<(), Cut> {
+        if size_bytes as u64 > self.server.limits.message_bytes_max {
+            return self.cut(reply::TOO_LARGE);
+        }
+        let mut left = size_bytes;
+        while left > 0 {
+            let sent = self.wire.bytes(self.server.limits.data_time).await?.len().min(left);
+            self.wire.used(sent);
+            left -= sent;
+        }
+        Ok(())
+    }
+
+    fn envelope(&self) -> Envelope {
+        Envelope {
+            identifier: String::new(),
+            peer: self.peer,
+            helo: self.helo.clone(),
+            mail_from: self.sender.clone(),
+            tls: self.tls.clone(),
+        }
+    }
+
+    /// The sender, the recipients and what came of a message.
+    fn forget(&mut self) {
+        (self.sender, self.chunks) = (None, None);
+        self.recipients = Vec::new();
+    }
+
+    fn unreadable(&mut self, error: &Unreadable) -> Result<(), Cut> {
+        match error {
+            _ if self.owes_tls() => self.error(reply::TLS_FIRST),
+            Unreadable::UnknownCommand => self.error(reply::UNKNOWN),
+            // An address that cannot be one of ours, whatever it is.
+            Unreadable::InvalidRecipientAddress if self.sender.is_some() => self.no_recipient(),
+            Unreadable::UnsupportedParameter { .. } => self.error(reply::PARAMETER),
+            _ => self.error(reply::SYNTAX),
+        }
+    }
+
+    fn error(&mut self, text: &str) -> Result<(), Cut> {
+        self.wire.answer(text);
+        self.counted.errors += 1;
+        match self.counted.errors >= self.server.limits.errors_max {
+            true => self.cut(reply::TOO_MANY_ERRORS),
+            false => Ok(()),
+        }
+    }
+
+    fn cut<T>(&mut self, text: &str) -> Result<T, Cut> {
+        self.wire.answer(text);
+        Err(Cut::Told)
+    }
+}
+
+fn of(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Kept => reply::KEPT,
+        Outcome::Later => reply::NOT_KEPT,
+        Outcome::TooLarge => reply::TOO_LARGE,
+    }
+}
+
+/// As the client wrote it, within bounds and on one line.
+fn told(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect()
+}
+
+async fn handshake(server: &Server, socket: Box<dyn Socket>) -> Option<(Box<dyn Socket>, String)> {
+    let certificate = server.certificate.as_ref()?;
+    let secured = match timeout(server.limits.greeting_time, certificate.acceptor().accept(socket)).await {
+        Ok(Ok(secured)) => secured,
+        Ok(Err(error)) => {
+            tracing::debug!(target: "smtp.tls", %error);
+            return None;
+        }
+        Err(_) => return None,
+    };
+    let (_, connection) = secured.get_ref();
+    let version = connection.protocol_version().map_or("", |version| version.as_str().unwrap_or_default());
+    let suite = connection.negotiated_cipher_suite().map_or("", |suite| suite.suite().as_str().unwrap_or_default());
+    let how = format!("{version} {suite}");
+    Some((Box::new(secured), how))
+}
