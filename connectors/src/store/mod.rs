@@ -26,6 +26,7 @@ pub mod audit;
 pub mod dump;
 pub mod fence;
 pub mod findings;
+pub mod identifiers;
 pub mod identity;
 pub mod ledger;
 pub mod litter;

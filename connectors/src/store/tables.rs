@@ -3,7 +3,7 @@
 //! start refuses a database in which one lacks them.
 //! Never: the application gets TRUNCATE, REFERENCES or TRIGGER, or any privilege on a table that is in neither list.
 
-use super::{answered, audit, identity, people, queue, shreds};
+use super::{answered, audit, identifiers, identity, people, queue, shreds};
 
 /// What the application's role may do to the rows of a table on PostgreSQL. SQLite has no roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,10 +108,10 @@ const TENANT: &[Table] = &[
 
 /// Of the shared half. A new one needs nothing but its place here.
 pub(super) fn shared() -> impl Iterator<Item = &'static Table> {
-    [SHARED, audit::TABLES, identity::TABLES, queue::TABLES, shreds::TABLES, people::SHARED].into_iter().flatten()
+    [SHARED, audit::TABLES, identity::TABLES, queue::TABLES, shreds::TABLES, people::SHARED, identifiers::SHARED].into_iter().flatten()
 }
 
 /// Of each tenant's half.
 pub(super) fn tenant() -> impl Iterator<Item = &'static Table> {
-    [TENANT, answered::TABLES, audit::TABLES, people::TENANT].into_iter().flatten()
+    [TENANT, answered::TABLES, audit::TABLES, people::TENANT, identifiers::TENANT].into_iter().flatten()
 }

@@ -1,0 +1,186 @@
+//! The postbox behind the mail door: recipients by the route, messages into the raw zones of their tenants.
+//! Promise: `Kept` is answered only when the message is sealed in the raw zone, in the ledger and in the queue, each synced
+//! by its own door; the same bytes again change nothing, so a client that comes again doubles nothing.
+//! Never: a message is held whole; several tenants' landings are fed piece by piece from the one stream.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use async_trait::async_trait;
+use bonded_connectors::smtp::{Admission, Incoming, Mailbox, Outcome, Outgoing, Postbox, pipe};
+use bonded_schemas::{Channel, Envelope, TenantId};
+use futures::future::join_all;
+
+use super::{
+    refusals::Refusals,
+    route::{self, Found, Route},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    ingest::{self, Source},
+    serve::Shop,
+};
+
+/// What a message is called: its subject is the sender's word, and the sealed note need not hold it twice.
+const FILE_NAME: &str = "message.eml";
+
+pub(crate) struct Intake {
+    shop: Arc<Shop>,
+    refusals: Refusals,
+}
+
+impl Intake {
+    pub fn new(shop: Arc<Shop>, refusals: Refusals) -> Self {
+        Self { shop, refusals }
+    }
+
+    /// Where a message goes whose recipient a trusted mail server of this machine wrote down.
+    pub async fn recipient_of(&self, address: &str) -> Admission {
+        self.recipient(None, address).await
+    }
+
+    async fn admitted(&self, peer: Option<IpAddr>, address: &str) -> Result<Admission> {
+        let found = route::by_address(&self.shop.house, address, peer).await?;
+        let Found::Good(route) = found else {
+            let held = self.refusals.hold(peer);
+            let told = self.refusals.tell(found, peer);
+            tokio::time::sleep(held).await;
+            return Ok(if told { Admission::Refuse } else { Admission::Later });
+        };
+        let tenant = route.scope.tenant();
+        if self.shop.queue.depth(tenant).await? >= self.shop.house.settings.serve.queued_max {
+            return Ok(Admission::Later);
+        }
+        Ok(Admission::Accept(Mailbox { key: route.digest, group: tenant.to_string() }))
+    }
+
+    /// The first route of each tenant, and which recipients are of it.
+    async fn routes(&self, peer: Option<IpAddr>, recipients: &[Mailbox]) -> Result<BTreeMap<TenantId, (Route, Vec<usize>)>> {
+        let mut routes: BTreeMap<TenantId, (Route, Vec<usize>)> = BTreeMap::new();
+        for (index, mailbox) in recipients.iter().enumerate() {
+            // Suspended since it was let in: told to come again, and then that it is no recipient.
+            let Found::Good(route) = route::by_digest(&self.shop.house, &mailbox.key, peer).await? else { continue };
+            let tenant = route.scope.tenant().clone();
+            routes.entry(tenant).or_insert_with(|| (route, Vec::new())).1.push(index);
+        }
+        Ok(routes)
+    }
+
+    async fn land(&self, route: &Route, envelope: &Envelope, mut message: Incoming) -> Result<()> {
+        let shop = &self.shop;
+        let tenant = shop.house.enter(&route.scope).await?;
+        let envelope = Envelope { identifier: route.identifier.clone(), ..envelope.clone() };
+        let source = Source {
+            file_name: FILE_NAME.into(),
+            bytes: &mut message,
+            channel: Channel::Mail,
+            as_of: None,
+            envelope: Some(Box::new(envelope)),
+            poa: None,
+        };
+        let row = ingest::land_only(&shop.house, &tenant, source).await?;
+        let done = ingest::is_done(&row);
+        if !done {
+            shop.enqueue(&ingest::work(tenant.scope.tenant(), &row)).await?;
+        }
+        let result = if done { "duplicate" } else { "landed" };
+        tenant.audit(shop.house.clock.as_ref(), "mail", &row.delivery_id.to_string(), result).await?;
+        tracing::info!(target: "serve.mail", tenant = %tenant.scope.tenant(), delivery = %row.delivery_id, result);
+        Ok(())
+    }
+
+    async fn landed(&self, route: &Route, envelope: &Envelope, message: Incoming) -> Outcome {
+        match self.land(route, envelope, message).await {
+            Ok(()) => Outcome::Kept,
+            Err(error) => {
+                let tenant = route.scope.tenant();
+                tracing::warn!(target: "serve.mail", %tenant, kind = ?error.kind(), %error, "a message was not kept");
+                Outcome::Later
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Postbox for Intake {
+    async fn recipient(&self, peer: Option<IpAddr>, address: &str) -> Admission {
+        match self.admitted(peer, address).await {
+            Ok(admission) => admission,
+            Err(error) => {
+                tracing::warn!(target: "serve.mail", %error, "a recipient could not be looked up");
+                Admission::Later
+            }
+        }
+    }
+
+    async fn deliver(&self, envelope: Envelope, recipients: Vec<Mailbox>, message: Incoming) -> Vec<Outcome> {
+        let mut outcomes = vec![Outcome::Later; recipients.len()];
+        let routes = match self.routes(envelope.peer, &recipients).await {
+            Ok(routes) => routes,
+            Err(error) => {
+                tracing::warn!(target: "serve.mail", %error, "a recipient could not be looked up");
+                return outcomes;
+            }
+        };
+        let of_tenants = match routes.len() {
+            // Nobody reads it, and the session throws it away as it comes.
+            0 => Vec::new(),
+            1 => match routes.values().next() {
+                Some((route, _)) => vec![self.landed(route, &envelope, message).await],
+                None => Vec::new(),
+            },
+            _ => {
+                let (ways, messages): (Vec<Outgoing>, Vec<Incoming>) = routes.iter().map(|_| pipe()).unzip();
+                let landings = routes.values().zip(messages).map(|((route, _), message)| self.landed(route, &envelope, message));
+                let (_, landed) = tokio::join!(split(message, ways), join_all(landings));
+                landed
+            }
+        };
+        for ((_, of_route), outcome) in routes.values().zip(of_tenants) {
+            of_route.iter().for_each(|index| outcomes[*index] = outcome);
+        }
+        outcomes
+    }
+}
+
+/// One message to several readers. One that stopped reading does not hold up the others; one that breaks off does so for all.
+async fn split(mut message: Incoming, ways: Vec<Outgoing>) {
+    let mut ways: Vec<Option<Outgoing>> = ways.into_iter().map(Some).collect();
+    loop {
+        match message.next().await {
+            Ok(Some(bytes)) => {
+                for way in &mut ways {
+                    if let Some(open) = way
+                        && !open.send(bytes.clone()).await
+                    {
+                        *way = None;
+                    }
+                }
+            }
+            Ok(None) => {
+                for open in ways.into_iter().flatten() {
+                    // Who does not read any more has its reason, and tells it.
+                    open.finish().await;
+                }
+                return;
+            }
+            Err(error) => {
+                tracing::debug!(target: "serve.mail", %error);
+                return;
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Intake")
+    }
+}
+
+/// For whoever hands in a message that is a file already.
+pub(crate) fn not_kept(outcome: Outcome) -> Result<()> {
+    match outcome {
+        Outcome::Kept => Ok(()),
+        Outcome::Later | Outcome::TooLarge => Err(Error::new(ErrorKind::Retry, "the message was not kept; the log says why")),
+    }
+}
