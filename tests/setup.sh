@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gives a Debian machine with Rust what the tests need beyond it: a C compiler, PostgreSQL's server programs and a pooler
-# before them, what refuses syncs (strace) and cuts the power (nbdkit over FUSE); in a Python environment of its own, a mail
+# before them, what refuses syncs (strace) and cuts the power (nbdkit over FUSE), what sends mail as others do (swaks); in a Python environment of its own, a mail
 # server; and Node, on which a real OpenID provider runs.
 # As root it installs what is missing; otherwise it names the packages. Does nothing, quickly, where all is there.
 # It never starts a server: the catalog tests start a private PostgreSQL of their own and stop it.
@@ -14,6 +14,7 @@ command -v strace >/dev/null || missing+=(strace)
 command -v nbdkit >/dev/null || missing+=(nbdkit)
 command -v nbdfuse >/dev/null || missing+=(libnbd-bin)
 command -v fusermount3 >/dev/null || missing+=(fuse3)
+command -v swaks >/dev/null || missing+=(swaks libnet-ssleay-perl)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 
@@ -36,7 +37,7 @@ trap mail_server EXIT
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "setup: these Debian packages are missing: ${missing[*]}"
     echo "setup: as root, run: apt-get update && apt-get install --no-install-recommends ${missing[*]}"
-    echo "setup: without postgresql, pgbouncer, strace, nbdkit or node the tests that need them say so and are left out; without a C compiler nothing builds"
+    echo "setup: without postgresql, pgbouncer, strace, nbdkit, swaks or node the tests that need them say so and are left out; without a C compiler nothing builds"
     exit 0
 fi
 

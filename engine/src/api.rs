@@ -37,7 +37,7 @@ mod routes;
 mod sent;
 mod signed;
 
-pub(crate) use listen::{Door, prepare};
+pub(crate) use listen::{Door, certificate_files, prepare};
 use routes::{account, answers, checks, deliveries, drift, house, me, members, provider, settings, sql, tokens, trail};
 
 /// What every request is served from.

@@ -18,6 +18,7 @@ pub mod error;
 pub mod findings;
 pub mod icalendar;
 pub mod ingest;
+pub mod intake;
 pub mod lakehouse;
 pub mod maintain;
 pub mod rebuild;

@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod inbox;
+mod mail;
 mod sweep;
 mod upkeep;
 mod worker;
@@ -38,6 +39,8 @@ pub enum Role {
     Inbox,
     /// Maintains every tenant and destroys keys that are due (setting serve.maintain_every)
     Maintain,
+    /// Takes in mail to the tenants' addresses (settings mail_in)
+    Mail,
     /// Answers HTTP requests and sends the desk's letters (settings api and mail)
     Api,
 }
@@ -66,6 +69,9 @@ pub struct Ready {
     /// Where the role `api` listens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
+    /// Where the role `mail` listens.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mail: Vec<String>,
 }
 
 /// Told at the end.
@@ -86,6 +92,11 @@ pub async fn run(
     let inbox = inbox_folder(&house.settings.serve, roles)?;
     let door = roles.contains(&Role::Api).then(|| api::Door::open(&house.settings, house.clock.now())).transpose()?;
     let address = door.as_ref().map(api::Door::url);
+    let mail = match roles.contains(&Role::Mail) {
+        true => Some(mail::Doors::open(&house.settings, house.clock.now()).await?),
+        false => None,
+    };
+    let mail_addresses = mail.as_ref().map(|doors| doors.addresses.clone()).unwrap_or_default();
     let queue = house.queue().await?;
     let workers = house.settings.serve.worker_count();
     let name = process_name();
@@ -97,10 +108,13 @@ pub async fn run(
         running.spawn(post(desk.clone(), stopped.clone()));
         running.spawn(answer(shop.clone(), door, desk, stopped.clone()));
     }
+    if let Some(doors) = mail {
+        running.spawn(mail::run(shop.clone(), doors, stopped.clone()));
+    }
     for role in roles {
         match role {
-            // It has its door, which is opened before anything is started.
-            Role::Api => {}
+            // They have their doors, which are opened before anything is started.
+            Role::Api | Role::Mail => {}
             Role::Worker => {
                 running.spawn(worker::run(shop.clone(), workers, stopped.clone()));
                 running.spawn(sweep::run(shop.clone(), stopped.clone()));
@@ -114,7 +128,7 @@ pub async fn run(
             }
         }
     }
-    ready(&Ready { ready: true, name, roles: roles.to_vec(), workers, api: address })?;
+    ready(&Ready { ready: true, name, roles: roles.to_vec(), workers, api: address, mail: mail_addresses })?;
     let mut total = Stopped::default();
     let mut outcome = Ok(());
     tokio::select! {

@@ -12,6 +12,7 @@ mod api;
 mod audit;
 mod desk;
 mod ingest;
+mod mail_in;
 mod oidc;
 mod serve;
 
@@ -20,6 +21,7 @@ pub use audit::AuditSettings;
 pub(crate) use desk::millis;
 pub use desk::{DeskSettings, MailSettings};
 pub use ingest::{IngestSettings, UnpackSettings};
+pub use mail_in::{Lmtp, MailInSettings};
 pub use oidc::OidcSettings;
 pub use serve::ServeSettings;
 
@@ -41,6 +43,7 @@ pub struct Settings {
     pub display: DisplaySettings,
     pub desk: DeskSettings,
     pub mail: MailSettings,
+    pub mail_in: MailInSettings,
     pub audit: AuditSettings,
 }
 
@@ -116,6 +119,7 @@ impl Default for Settings {
             display: DisplaySettings::default(),
             desk: DeskSettings::default(),
             mail: MailSettings::default(),
+            mail_in: MailInSettings::default(),
             audit: AuditSettings::default(),
         }
     }
@@ -161,6 +165,7 @@ impl Settings {
         settings.maintain.check()?;
         settings.desk.check()?;
         settings.mail.check()?;
+        settings.mail_in.check(settings.ingest.file_bytes_max)?;
         settings.audit.check()?;
         if settings.ingest.record_bytes_max < 1024
             || settings.ingest.batch_rows == 0
@@ -192,6 +197,7 @@ impl Settings {
             serve: ServeSettings { inbox: Some(PathBuf::new()), ..ServeSettings::default() },
             desk: DeskSettings { url: Some(String::new()), ..DeskSettings::default() },
             mail: MailSettings { smtp: Some(String::new()), outbox: Some(PathBuf::new()), ..MailSettings::default() },
+            mail_in: MailInSettings::complete(),
             oidc: OidcSettings::complete(),
             backup: BackupSettings { keys_passphrase: Some(String::new()) },
             query: QuerySettings { checks_dir: Some(PathBuf::new()), ..QuerySettings::default() },

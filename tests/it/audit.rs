@@ -117,6 +117,16 @@ fn every_command_that_changes_or_reads_anything_leaves_an_event() {
         ("tenant shred cancel", vec!["ORDER"], Lake("shred.cancel")),
         ("tenant shred finish", vec![], Lake("tenant.shred.finish")),
         ("tenant shred list", vec![], Lake("tenant.shred.list")),
+        (
+            "tenant engage",
+            vec!["--tenant", TENANT, "--nda", "N-1@2026-01-05", "--dpa", "D-1@2026-01-05", "--letter", "L-1@2026-01-09", "--by", "counsel"],
+            Tenant("tenant.engage"),
+        ),
+        ("identifier issue", vec!["--tenant", TENANT], Tenant("identifier.issue")),
+        ("identifier rotate", vec!["--tenant", TENANT], Lake("identifier.rotate")),
+        ("identifier suspend", vec!["--tenant", TENANT, "IDENTIFIER"], Tenant("identifier.suspend")),
+        ("identifier resume", vec!["--tenant", TENANT, "IDENTIFIER"], Tenant("identifier.resume")),
+        ("identifier list", vec!["--tenant", TENANT], Tenant("identifier.list")),
         ("ingest", vec!["--tenant", TENANT, &bad], Tenant("ingest")),
         ("queue list", vec!["--tenant", TENANT], Tenant("queue.list")),
         ("deliveries", vec!["--tenant", TENANT], Tenant("deliveries")),
@@ -186,17 +196,23 @@ fn every_command_that_changes_or_reads_anything_leaves_an_event() {
     let known: BTreeSet<String> = walk.iter().map(|(command, ..)| *command).chain(elsewhere).map(str::to_owned).collect();
     assert_eq!(commands(&world, &[]).into_iter().collect::<BTreeSet<_>>(), known, "a command that nobody walks");
 
-    let mut order = String::new();
+    let (mut order, mut identifier) = (String::new(), String::new());
     let mut seen = (trail(&world, Some(TENANT)).len(), trail(&world, None).len());
     for (command, arguments, expected) in walk {
-        let ordered = order.clone();
+        let named = [("ORDER", order.clone()), ("IDENTIFIER", identifier.clone())];
+        let put = |argument: &&'_ str| named.iter().find(|(name, _)| name == argument).map(|(_, value)| value.clone());
+        let arguments: Vec<String> = arguments.iter().map(|given| put(given).unwrap_or_else(|| (*given).to_owned())).collect();
         let mut words: Vec<&str> = command.split(' ').collect();
-        words.extend(arguments.iter().map(|argument| if *argument == "ORDER" { ordered.as_str() } else { argument }));
+        words.extend(arguments.iter().map(String::as_str));
         let asked = world.run(&[&["--json"], words.as_slice()].concat());
         assert!(matches!(asked.code, 0 | 2 | 4 | 5), "{words:?}: {}", asked.stderr);
         if command == "tenant shred request" {
             let told: serde_json::Value = serde_json::from_slice(&asked.stdout).expect("an order");
             order = told["id"].as_str().expect("an id").to_owned();
+        }
+        if command == "identifier issue" {
+            let told: serde_json::Value = serde_json::from_slice(&asked.stdout).expect("an address");
+            identifier = told["info"]["identifier"].as_str().expect("an id").to_owned();
         }
         // Its own trail opens again with the next command.
         if command == "key disable" {

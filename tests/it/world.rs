@@ -14,6 +14,8 @@ use crate::postgres::private_postgres::PrivatePostgres;
 
 pub const TENANT: &str = "fictional-lantern";
 pub const OTHER: &str = "fictional-kettle";
+/// Of the addresses that tenants are written to.
+pub const MAIL_DOMAIN: &str = "reports.example";
 
 pub struct World {
     folder: TempDir,
@@ -79,6 +81,7 @@ impl World {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BONDED_")) {
             command.env_remove(name);
         }
+        command.env("BONDED_MAIL_IN_DOMAIN", MAIL_DOMAIN);
         if let Some((url, owner)) = &self.postgres {
             command.env("BONDED_STORE_POSTGRES", "env:PRIVATE_POSTGRES").env("PRIVATE_POSTGRES", url);
             // Only what makes schemas is given the owner.

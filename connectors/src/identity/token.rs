@@ -45,6 +45,23 @@ impl Secret {
         Self(text)
     }
 
+    /// The local part of an ingest address: `in-` and 128 random bits in the base32 of RFC 4648, in lower case.
+    pub fn mailbox() -> Self {
+        const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+        let bits = Zeroizing::new(u128::from_be_bytes(cipher::random_bytes()));
+        let mut text = Zeroizing::new(String::with_capacity(29));
+        text.push_str("in-");
+        for index in 0..26_u32 {
+            // The last digit has three bits of its own and two zeros.
+            let five = match index {
+                25 => *bits << 2,
+                _ => *bits >> (123 - 5 * index),
+            };
+            text.push(char::from(ALPHABET[(five & 31) as usize]));
+        }
+        Self(text)
+    }
+
     pub fn from_text(text: &str) -> Self {
         Self(Zeroizing::new(text.to_owned()))
     }

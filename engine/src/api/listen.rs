@@ -128,6 +128,12 @@ fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::T
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
 }
 
+/// The certificate's files and its private key's, for the other door of the house.
+pub(crate) fn certificate_files(settings: &Settings, now: DateTime<Utc>) -> Result<(PathBuf, PathBuf)> {
+    let files = certificate(settings, &settings.api, now)?;
+    Ok((files.certificate, files.private_key))
+}
+
 /// As settings name it, or the one that `bonded init` makes beside the lake.
 fn certificate(settings: &Settings, api: &ApiSettings, now: DateTime<Utc>) -> Result<Certificate> {
     match (&api.certificate, &api.private_key) {

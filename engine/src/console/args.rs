@@ -216,6 +216,14 @@ pub enum Command {
         #[command(subcommand)]
         action: MachineAction,
     },
+    /// The addresses that tenants' reports are mailed to
+    #[command(
+        after_help = "Examples:\n  bonded identifier issue --tenant acme-imports\n  bonded identifier rotate --tenant acme-imports --grace 14d\n  bonded identifier suspend --tenant acme-imports 0197...\n\nAn address is a secret: whoever has it can deliver for the tenant. `bonded serve --roles mail,worker` listens for it."
+    )]
+    Identifier {
+        #[command(subcommand)]
+        action: IdentifierAction,
+    },
     /// The tenants' keys
     Key {
         #[command(subcommand)]

@@ -7,7 +7,7 @@ use bonded_schemas::TenantId;
 use super::{
     actor,
     args::{
-        Audit, AuditAction, CapeAction, Command, DriftAction, FindingAction, KeyAction, MachineAction, MemberAction, OwnerAction,
+        Audit, AuditAction, CapeAction, Command, DriftAction, FindingAction, IdentifierAction, KeyAction, MachineAction, MemberAction, OwnerAction,
         QueueAction, RawAction, RulesAction, ShredAction, TenantAction, TokenAction,
     },
     scope, which,
@@ -32,7 +32,7 @@ pub enum Left {
 pub fn left_by(command: &Command) -> Left {
     match command {
         Command::Tenant { action } => match action {
-            TenantAction::Add { .. } => Left::Itself,
+            TenantAction::Add { .. } | TenantAction::Engage(_) => Left::Itself,
             TenantAction::List => Left::Lake,
             TenantAction::Owner { action } => match action {
                 OwnerAction::New { .. } | OwnerAction::Sign { .. } => Left::Nothing,
@@ -59,6 +59,13 @@ pub fn left_by(command: &Command) -> Left {
             TokenAction::Create { .. } | TokenAction::Revoke { .. } => Left::Itself,
         },
         Command::Machine { action: MachineAction::Add { .. } } => Left::Itself,
+        Command::Identifier { action } => match action {
+            IdentifierAction::List { tenant } => Left::Tenants(Some(tenant.clone())),
+            IdentifierAction::Issue { .. }
+            | IdentifierAction::Rotate { .. }
+            | IdentifierAction::Suspend { .. }
+            | IdentifierAction::Resume { .. } => Left::Itself,
+        },
         Command::Key { action } => match action {
             KeyAction::List => Left::Lake,
             KeyAction::Rotate { .. } | KeyAction::Disable { .. } | KeyAction::Enable { .. } => Left::Itself,

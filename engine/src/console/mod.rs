@@ -26,6 +26,7 @@ mod demo;
 mod drift;
 mod finding;
 mod history;
+mod identifier;
 mod ingest;
 mod kept;
 mod maintain;
@@ -144,6 +145,7 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
                 Command::Member { action } => people::member(&house, &action, output).await,
                 Command::Token { action } => people::token(&house, &action, output).await,
                 Command::Machine { action } => people::machine(&house, &action, output).await,
+                Command::Identifier { action } => identifier::identifier(&house, &action, output).await,
                 Command::Key { action } => setup::key(&house, &action, output).await,
                 Command::Ingest(ingest) => ingest::ingest(&house, &ingest, output).await,
                 Command::Serve(serve) => serve::serve(house.clone(), &serve).await,

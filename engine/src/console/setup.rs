@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{
     args::{KeyAction, TenantAction},
+    identifier,
     output::{Output, table},
     scope, shred,
 };
@@ -79,6 +80,7 @@ pub async fn tenant(house: &Lakehouse, action: &TenantAction, output: &Output) -
                 )
             })?;
         }
+        TenantAction::Engage(papers) => return identifier::engage(house, papers, output).await,
         TenantAction::Owner { action } => return shred::owner(house, action, output).await,
         TenantAction::Shred { action } => return shred::shred(house, action, output).await,
     }

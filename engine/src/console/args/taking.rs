@@ -5,12 +5,19 @@ use std::path::PathBuf;
 use bonded_schemas::{DeliveryId, TenantId};
 use clap::{Args as ClapArgs, Subcommand};
 
+use crate::intake::gates::Paper;
+
 #[derive(Debug, Subcommand)]
 pub enum TenantAction {
     /// A tenant with a key of its own (2 to 40 of a-z, 0-9, inner dashes)
     Add { tenant: TenantId },
     /// All tenants of the lake
     List,
+    /// Record the papers of an engagement; an address for its mail is issued only when all three are there
+    #[command(
+        after_help = "Example:\n  bonded tenant engage --tenant acme-imports --nda NDA-2026-014@2026-01-05 --dpa DPA-7@2026-01-05 --letter EL-3@2026-01-09 --by \"counsel@example.com\"\n\nA paper may be recorded by itself, or anew; what stood there before stays in the audit trail."
+    )]
+    Engage(Engage),
     /// Who may sign an order to destroy a tenant's keys
     Owner {
         #[command(subcommand)]
@@ -24,6 +31,75 @@ pub enum TenantAction {
         #[command(subcommand)]
         action: ShredAction,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Engage {
+    #[arg(long, env = "BONDED_TENANT")]
+    pub tenant: TenantId,
+    /// Non-disclosure agreement and the day it was signed
+    #[arg(long, value_name = "REF@DATE", value_parser = parse_paper)]
+    pub nda: Option<Paper>,
+    /// Data processing agreement
+    #[arg(long, value_name = "REF@DATE", value_parser = parse_paper)]
+    pub dpa: Option<Paper>,
+    /// Engagement letter
+    #[arg(long, value_name = "REF@DATE", value_parser = parse_paper)]
+    pub letter: Option<Paper>,
+    /// Who answers for it
+    #[arg(long, value_name = "WHO")]
+    pub by: String,
+}
+
+fn parse_paper(text: &str) -> Result<Paper, String> {
+    let paper = text.rsplit_once('@').and_then(|(reference, date)| {
+        Some(Paper { reference: reference.to_owned(), date: date.parse().ok()? })
+    });
+    paper.ok_or_else(|| format!("`{text}` is not like NDA-2026-014@2026-01-05"))
+}
+
+#[derive(Debug, Subcommand)]
+pub enum IdentifierAction {
+    /// Make the tenant's address; it is shown now and never again
+    Issue {
+        #[arg(long, env = "BONDED_TENANT")]
+        tenant: TenantId,
+    },
+    /// Make another address; the one before is good for the grace
+    Rotate {
+        #[arg(long, env = "BONDED_TENANT")]
+        tenant: TenantId,
+        /// How long the old address is still good: 14d, 36h, 0d; 90 days at most
+        #[arg(long, default_value = "14d", value_parser = parse_grace)]
+        grace: chrono::TimeDelta,
+    },
+    /// Take nothing for it from here on; it can be resumed
+    Suspend {
+        #[arg(long, env = "BONDED_TENANT")]
+        tenant: TenantId,
+        /// As `bonded identifier list` shows it
+        identifier: String,
+    },
+    /// Take mail for it again
+    Resume {
+        #[arg(long, env = "BONDED_TENANT")]
+        tenant: TenantId,
+        identifier: String,
+    },
+    /// Public ids and states; never an address
+    List {
+        #[arg(long, env = "BONDED_TENANT")]
+        tenant: TenantId,
+    },
+}
+
+fn parse_grace(text: &str) -> Result<chrono::TimeDelta, String> {
+    let grace = match text.split_at_checked(text.len().saturating_sub(1)) {
+        Some((count, "d")) => count.parse::<u16>().ok().map(|days| chrono::TimeDelta::days(i64::from(days))),
+        Some((count, "h")) => count.parse::<u16>().ok().map(|hours| chrono::TimeDelta::hours(i64::from(hours))),
+        _ => None,
+    };
+    grace.ok_or_else(|| format!("`{text}` is not like 14d or 36h"))
 }
 
 impl TenantAction {
