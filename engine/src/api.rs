@@ -38,7 +38,7 @@ mod sent;
 mod signed;
 
 pub(crate) use listen::{Door, certificate_files, prepare};
-use routes::{account, answers, checks, deliveries, drift, house, me, members, provider, settings, sql, tokens, trail};
+use routes::{account, answers, checks, deliveries, drift, house, identifiers, me, members, provider, settings, sql, tokens, trail};
 
 /// What every request is served from.
 pub struct Front {
@@ -130,6 +130,7 @@ fn small() -> OpenApiRouter<Arc<Front>> {
         .merge(members::routes())
         .merge(settings::routes())
         .merge(tokens::routes())
+        .merge(identifiers::routes())
         .merge(trail::routes())
 }
 

@@ -25,6 +25,7 @@ mod history;
 mod isolation;
 mod kill;
 mod leaks;
+mod mail_in;
 mod maintain;
 mod masking;
 mod oidc;

@@ -34,9 +34,11 @@ const QUICK: [(&str, &str); 6] = [
 ];
 
 /// A running `bonded serve`; killed when dropped.
-struct Server {
+pub struct Server {
     child: Child,
     stdout: BufReader<ChildStdout>,
+    /// What it said of itself.
+    pub ready: Value,
 }
 
 impl Server {
@@ -49,14 +51,20 @@ impl Server {
             (_, true) => "worker,inbox",
             _ => "worker",
         };
+        Self::start_as(world, roles, more)
+    }
+
+    /// The same with these roles.
+    pub fn start_as(world: &World, roles: &str, more: &[(&str, &str)]) -> Self {
         let mut command = world.command(&["serve", "--roles", roles]);
         command.envs(QUICK).envs(more.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("readable");
-        assert_eq!(json_lines(&line)[0]["ready"], json!(true), "{line}");
-        Self { child, stdout }
+        let ready = json_lines(&line).remove(0);
+        assert_eq!(ready["ready"], json!(true), "{line}");
+        Self { child, stdout, ready }
     }
 
     fn signal(&self, name: &str) {
@@ -65,7 +73,7 @@ impl Server {
     }
 
     /// Asks it to end; answers its last word.
-    fn terminate(mut self) -> Value {
+    pub fn terminate(mut self) -> Value {
         let asked = Instant::now();
         self.signal("TERM");
         let status = self.child.wait().expect("it ends");
@@ -76,7 +84,11 @@ impl Server {
         json_lines(&line).remove(0)
     }
 
-    fn kill(mut self) {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("it is gone");
     }
@@ -89,7 +101,7 @@ impl Drop for Server {
     }
 }
 
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let began = Instant::now();
     while !done() {
         assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");

@@ -6,6 +6,7 @@ pub mod checks;
 pub mod deliveries;
 pub mod drift;
 pub mod house;
+pub mod identifiers;
 pub mod me;
 pub mod members;
 pub mod provider;

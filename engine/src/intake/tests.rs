@@ -344,7 +344,7 @@ async fn a_message_lands_once_in_the_raw_zone_of_each_tenant_it_is_for() {
     assert_eq!(office.deliver(recipients[..1].to_vec(), &["half a message"], false).await, [Outcome::Later]);
     assert_eq!((office.landed(OURS).await.len(), office.landed(THEIRS).await.len()), (1, 1));
     let raw = files_under(&office.folder.path().join("lake/tenants").join(OURS).join("raw"));
-    assert_eq!(raw.len(), 2, "the message and its note: {raw:?}");
+    assert_eq!(raw.len(), 3, "the tenant's record, the message and its note: {raw:?}");
     // A key that may not be used keeps its own tenant's mail out, and nobody else's.
     let key = office.tenant(THEIRS).await.key;
     office.house.keys.disable(&key).await.unwrap();

@@ -102,6 +102,8 @@ async fn endpoints(front: &Front) -> BTreeSet<(String, String)> {
 
 /// Deliveries, an alert over a changed header, a quarantined file, findings.
 fn furnish(world: &World, tenant: &str) -> Things {
+    let (nda, dpa, letter) = ("NDA-1@2026-01-05", "DPA-1@2026-01-05", "EL-1@2026-01-05");
+    world.ok(&["tenant", "engage", "--tenant", tenant, "--nda", nda, "--dpa", dpa, "--letter", letter, "--by", "counsel"]);
     let corpus = Corpus::new(random_plan(60).planting(1)).expect("fits");
     let files = world.corpus_files(tenant, &corpus);
     let receipts = world.ingest(tenant, &files);
@@ -182,6 +184,9 @@ impl Cast {
         }
         let path_of_one = match path {
             "/v1/members/{member}" => path.replace("{member}", &self.somebody(&format!("{index}.{method}")).await),
+            "/v1/identifiers/{identifier}/suspend" | "/v1/identifiers/{identifier}/resume" => {
+                path.replace("{identifier}", &self.some_identifier().await)
+            }
             "/v1/tokens/{token}" => path.replace("{token}", &self.some_token().await),
             _ => path
                 .replace("{delivery_id}", &things.delivery)
@@ -212,6 +217,12 @@ impl Cast {
         made["member"].as_str().expect("an id").to_owned()
     }
 
+    /// One of the first tenant's: the owner made it, or another way was asked first.
+    async fn some_identifier(&self) -> String {
+        let listed = self.front.get(&self.people[0], "/v1/identifiers").await.expect(200).json();
+        listed[0]["identifier"].as_str().expect("an id").to_owned()
+    }
+
     async fn some_token(&self) -> String {
         let creating = json!({ "name": "brief", "grants": ["read"], "expires_at": in_days(1) });
         let made = self.front.post(&self.people[0], "/v1/tokens", creating).await.expect(201).json();
@@ -231,6 +242,7 @@ fn body(method: &str, path: &str, index: usize) -> Option<Value> {
         ("POST", "/v1/invites") => json!({ "email": format!("guest{index}@lantern.example"), "role": "viewer" }),
         ("PATCH", "/v1/members/{member}") => json!({ "role": "operator" }),
         ("POST", "/v1/tokens") => json!({ "name": "a", "grants": ["read"], "expires_at": in_days(1) }),
+        ("POST", "/v1/identifiers/rotate") => json!({ "grace_days": 7 }),
         ("POST", "/v1/machines") => json!({ "name": "b", "power_of_attorney": "POA-8", "until": in_days(1) }),
         ("POST", "/v1/sign-up" | "/v1/password/forgot") => json!({ "email": format!("somebody{index}@nowhere.example") }),
         ("POST", "/v1/sign-up/verify") => {
