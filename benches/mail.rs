@@ -45,8 +45,7 @@ const LINE_CHARS: usize = 76;
 fn main() -> ExitCode {
     let parent = env::var_os("BONDED_BENCH_DIR").map_or_else(env::temp_dir, PathBuf::from);
     let folder = parent.join(format!("bonded-bench-{}", uuid::Uuid::new_v4()));
-    let outcome =
-        tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(run(&folder)));
+    let outcome = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(run(&folder)));
     let cleaned = std::fs::remove_dir_all(&folder);
     match outcome.and(cleaned.map_err(Into::into)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -118,7 +117,11 @@ async fn run(folder: &Path) -> Outcome<()> {
         }
         times.push(answered.elapsed());
         if n == 0 {
-            println!("{mails} mails, each with {:.1} MB of ES-003 ({:.1} MB as base64)", csv.len() as f64 / 1e6, message.len() as f64 / 1e6);
+            println!(
+                "{mails} mails, each with {:.1} MB of ES-003 ({:.1} MB as base64)",
+                csv.len() as f64 / 1e6,
+                message.len() as f64 / 1e6
+            );
         }
     }
     let mut counted = Vec::new();

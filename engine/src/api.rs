@@ -38,7 +38,9 @@ mod sent;
 mod signed;
 
 pub(crate) use listen::{Door, certificate_files, prepare};
-use routes::{account, answers, checks, deliveries, drift, house, identifiers, me, members, provider, settings, sql, tokens, trail};
+use routes::{
+    account, answers, checks, deliveries, drift, house, identifiers, me, members, provider, settings, sql, tokens, trail,
+};
 
 /// What every request is served from.
 pub struct Front {

@@ -26,11 +26,7 @@ impl Certificate {
     /// `Setup`, naming the file that cannot be read or does not fit.
     pub fn read(certificate: &Path, private_key: &Path) -> Result<Self> {
         let current = tls::mail_server_config(certificate, private_key)?;
-        Ok(Self {
-            certificate: certificate.to_owned(),
-            private_key: private_key.to_owned(),
-            current: Mutex::new(current),
-        })
+        Ok(Self { certificate: certificate.to_owned(), private_key: private_key.to_owned(), current: Mutex::new(current) })
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {

@@ -6,9 +6,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use bonded_schemas::Envelope;
-use smtp_proto::{
-    Error as Unreadable, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_SMTPUTF8, MailFrom, RcptTo, Request,
-};
+use smtp_proto::{Error as Unreadable, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_SMTPUTF8, MailFrom, RcptTo, Request};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -167,7 +165,8 @@ impl Session {
     }
 
     async fn answer(&mut self, request: Request<String>) -> Result<(), Cut> {
-        let is_hello = matches!(request, Request::Ehlo { .. } | Request::Helo { .. } | Request::Lhlo { .. } | Request::Noop { .. });
+        let is_hello =
+            matches!(request, Request::Ehlo { .. } | Request::Helo { .. } | Request::Lhlo { .. } | Request::Noop { .. });
         if self.owes_tls() && !is_hello {
             if let Request::Bdat { chunk_size, .. } = request {
                 self.skip(chunk_size).await?;

@@ -30,6 +30,8 @@ pub struct IdentifierRow {
     pub issued_ms: i64,
     /// When a rotated one ends; 0 for one that does not.
     pub valid_until_ms: i64,
+    /// Keyed digest of all of the above: whoever can write here cannot lead an address to another tenant.
+    pub mark: String,
 }
 
 /// Of the shared half.
@@ -39,7 +41,7 @@ pub(super) const SHARED: &[Table] = &[Table::new(
     &[
         "CREATE TABLE IF NOT EXISTS identifiers (
         digest TEXT PRIMARY KEY, tenant TEXT NOT NULL, identifier TEXT NOT NULL UNIQUE, state TEXT NOT NULL,
-        issued_ms BIGINT NOT NULL, valid_until_ms BIGINT NOT NULL)",
+        issued_ms BIGINT NOT NULL, valid_until_ms BIGINT NOT NULL, mark TEXT NOT NULL)",
         "CREATE INDEX IF NOT EXISTS identifiers_of_tenant ON identifiers (tenant)",
     ],
 )];
@@ -51,7 +53,7 @@ pub(super) const TENANT: &[Table] = &[Table::new(
     &["CREATE TABLE IF NOT EXISTS gates (gate TEXT PRIMARY KEY, recorded_ms BIGINT NOT NULL, sealed TEXT NOT NULL)"],
 )];
 
-const COLUMNS: &str = "digest, tenant, identifier, state, issued_ms, valid_until_ms";
+const COLUMNS: &str = "digest, tenant, identifier, state, issued_ms, valid_until_ms, mark";
 
 /// One write of a change; one that finds its row no longer as it was takes the whole change back.
 #[derive(Clone, Copy, Debug)]
@@ -123,23 +125,24 @@ impl TenantStore {
 
 fn write<'q>(step: &IdentifierStep<'q>) -> Query<'q, Any, AnyArguments<'q>> {
     match *step {
-        IdentifierStep::Issue(row) => sqlx::query("INSERT INTO identifiers VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING")
-            .bind(&row.digest)
-            .bind(row.tenant.as_str())
-            .bind(&row.identifier)
-            .bind(&row.state)
-            .bind(row.issued_ms)
-            .bind(row.valid_until_ms),
-        IdentifierStep::Change { from, to } => sqlx::query(
-            "UPDATE identifiers SET state = $1, valid_until_ms = $2
-             WHERE digest = $3 AND tenant = $4 AND state = $5 AND valid_until_ms = $6",
-        )
-        .bind(&to.state)
-        .bind(to.valid_until_ms)
-        .bind(&from.digest)
-        .bind(from.tenant.as_str())
-        .bind(&from.state)
-        .bind(from.valid_until_ms),
+        IdentifierStep::Issue(row) => {
+            sqlx::query("INSERT INTO identifiers VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING")
+                .bind(&row.digest)
+                .bind(row.tenant.as_str())
+                .bind(&row.identifier)
+                .bind(&row.state)
+                .bind(row.issued_ms)
+                .bind(row.valid_until_ms)
+                .bind(&row.mark)
+        }
+        IdentifierStep::Change { from, to } => {
+            sqlx::query("UPDATE identifiers SET state = $1, valid_until_ms = $2, mark = $3 WHERE digest = $4 AND mark = $5")
+                .bind(&to.state)
+                .bind(to.valid_until_ms)
+                .bind(&to.mark)
+                .bind(&from.digest)
+                .bind(&from.mark)
+        }
     }
 }
 
@@ -151,6 +154,7 @@ fn identifier(row: &AnyRow) -> Result<IdentifierRow> {
         state: row.try_get(3)?,
         issued_ms: row.try_get(4)?,
         valid_until_ms: row.try_get(5)?,
+        mark: row.try_get(6)?,
     })
 }
 
@@ -187,6 +191,7 @@ mod tests {
             state: "active".into(),
             issued_ms: 1,
             valid_until_ms: 0,
+            mark: format!("m-{digest}"),
         }
     }
 
@@ -200,8 +205,8 @@ mod tests {
         assert_eq!(store.identifier("d1").await.unwrap(), Some(first.clone()));
         assert_eq!(store.identifier("d3").await.unwrap(), None);
         // A rotation is whole: the old one is no longer as it was read, so there is no new one either.
-        let ending = IdentifierRow { valid_until_ms: 500, ..first.clone() };
-        let stale = IdentifierRow { state: "suspended".into(), ..first.clone() };
+        let ending = IdentifierRow { valid_until_ms: 500, mark: "m-ending".into(), ..first.clone() };
+        let stale = IdentifierRow { mark: "m-stale".into(), ..first.clone() };
         let rotation = [IdentifierStep::Change { from: &stale, to: &ending }, IdentifierStep::Issue(&second)];
         let events = store.audit().await.unwrap().len();
         assert!(!store.change_identifiers(&rotation, event).await.unwrap());

@@ -108,7 +108,9 @@ const TENANT: &[Table] = &[
 
 /// Of the shared half. A new one needs nothing but its place here.
 pub(super) fn shared() -> impl Iterator<Item = &'static Table> {
-    [SHARED, audit::TABLES, identity::TABLES, queue::TABLES, shreds::TABLES, people::SHARED, identifiers::SHARED].into_iter().flatten()
+    [SHARED, audit::TABLES, identity::TABLES, queue::TABLES, shreds::TABLES, people::SHARED, identifiers::SHARED]
+        .into_iter()
+        .flatten()
 }
 
 /// Of each tenant's half.

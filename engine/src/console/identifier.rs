@@ -54,9 +54,7 @@ pub async fn identifier(house: &Lakehouse, action: &IdentifierAction, output: &O
         IdentifierAction::Suspend { tenant, identifier } => {
             intake::suspend(house, &open(house, tenant).await?, identifier).await?
         }
-        IdentifierAction::Resume { tenant, identifier } => {
-            intake::resume(house, &open(house, tenant).await?, identifier).await?
-        }
+        IdentifierAction::Resume { tenant, identifier } => intake::resume(house, &open(house, tenant).await?, identifier).await?,
     };
     output.object(&changed, || format!("{}: {}", changed.identifier, changed.state.as_str()))?;
     Ok(0)

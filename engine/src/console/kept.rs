@@ -7,8 +7,8 @@ use bonded_schemas::TenantId;
 use super::{
     actor,
     args::{
-        Audit, AuditAction, CapeAction, Command, DriftAction, FindingAction, IdentifierAction, KeyAction, MachineAction, MemberAction, OwnerAction,
-        QueueAction, RawAction, RulesAction, ShredAction, TenantAction, TokenAction,
+        Audit, AuditAction, CapeAction, Command, DriftAction, FindingAction, IdentifierAction, KeyAction, MachineAction,
+        MemberAction, OwnerAction, QueueAction, RawAction, RulesAction, ShredAction, TenantAction, TokenAction,
     },
     scope, which,
 };

@@ -4,7 +4,7 @@
 //! Never: a listing has an address in it, or enough to make one.
 
 use bonded_connectors::{
-    identity::token::Secret,
+    identity::token::{self, Secret},
     store::{
         audit::NewEvent,
         identifiers::{IdentifierRow, IdentifierStep},
@@ -19,7 +19,7 @@ use super::gates;
 use crate::{
     audit::{AuditEvent, Change},
     error::{Error, ErrorKind, Result},
-    lakehouse::{Lakehouse, Tenant},
+    lakehouse::{Identity, Lakehouse, Tenant},
 };
 
 const ACTIVE: &str = "active";
@@ -83,13 +83,17 @@ impl State {
 pub async fn issue(house: &Lakehouse, tenant: &Tenant) -> Result<Issued> {
     let domain = domain(house)?;
     if let Some(missing) = gates::missing(tenant).await? {
-        return refuse(house, tenant, "identifier.issue", &format!("not recorded: {missing}; `bonded tenant engage` records it")).await;
+        return refuse(house, tenant, "identifier.issue", &format!("not recorded: {missing}; `bonded tenant engage` records it"))
+            .await;
     }
     if let Some(current) = current(house, tenant).await? {
         let id = current.identifier;
-        return Err(Error::input(format!("{} has identifier {id}; `bonded identifier rotate` makes another", tenant.scope.tenant())));
+        return Err(Error::input(format!(
+            "{} has identifier {id}; `bonded identifier rotate` makes another",
+            tenant.scope.tenant()
+        )));
     }
-    let (row, address) = made(house, tenant, domain);
+    let (row, address) = made(house, tenant, domain).await?;
     change(house, tenant, "identifier.issue", &row.identifier, &[IdentifierStep::Issue(&row)], json!(null), told(&row)).await?;
     Ok(Issued { info: info(&row, house.clock.now()), address })
 }
@@ -104,17 +108,24 @@ pub async fn rotate(house: &Lakehouse, tenant: &Tenant, grace: TimeDelta) -> Res
         return Err(Error::input(format!("a grace has 0 to {GRACE_DAYS_MAX} days")));
     }
     if let Some(missing) = gates::missing(tenant).await? {
-        return refuse(house, tenant, "identifier.rotate", &format!("not recorded: {missing}; `bonded tenant engage` records it"))
-            .await;
+        return refuse(
+            house,
+            tenant,
+            "identifier.rotate",
+            &format!("not recorded: {missing}; `bonded tenant engage` records it"),
+        )
+        .await;
     }
     let from = current(house, tenant).await?.ok_or_else(|| {
         Error::input(format!("{} has no identifier to rotate; `bonded identifier issue` makes one", tenant.scope.tenant()))
     })?;
     let now = house.clock.now();
     let to = IdentifierRow { valid_until_ms: (now + grace).timestamp_millis(), ..from.clone() };
-    let (row, address) = made(house, tenant, domain);
+    let to = marked(house.identity().await?, to)?;
+    let (row, address) = made(house, tenant, domain).await?;
     let steps = [IdentifierStep::Change { from: &from, to: &to }, IdentifierStep::Issue(&row)];
-    let (before, after) = (json!({ &from.identifier: told(&from) }), json!({ &to.identifier: told(&to), &row.identifier: told(&row) }));
+    let (before, after) =
+        (json!({ &from.identifier: told(&from) }), json!({ &to.identifier: told(&to), &row.identifier: told(&row) }));
     change(house, tenant, "identifier.rotate", &row.identifier, &steps, before, after).await?;
     Ok(Issued { info: info(&row, now), address })
 }
@@ -141,7 +152,7 @@ async fn set(house: &Lakehouse, tenant: &Tenant, action: &str, identifier: &str,
         let name = identifier.escape_default();
         Error::missing(format!("no identifier `{name}` of {}; `bonded identifier list` shows them", tenant.scope.tenant()))
     })?;
-    let to = IdentifierRow { state: state.into(), ..from.clone() };
+    let to = marked(house.identity().await?, IdentifierRow { state: state.into(), ..from.clone() })?;
     if to != from {
         let step = IdentifierStep::Change { from: &from, to: &to };
         change(house, tenant, action, identifier, &[step], told(&from), told(&to)).await?;
@@ -186,7 +197,7 @@ fn domain(house: &Lakehouse) -> Result<&str> {
     domain.ok_or_else(|| Error::setup("addresses have no domain; set mail_in.domain"))
 }
 
-fn made(house: &Lakehouse, tenant: &Tenant, domain: &str) -> (IdentifierRow, Secret) {
+async fn made(house: &Lakehouse, tenant: &Tenant, domain: &str) -> Result<(IdentifierRow, Secret)> {
     let local = Secret::mailbox();
     let row = IdentifierRow {
         digest: local.digest(),
@@ -195,8 +206,25 @@ fn made(house: &Lakehouse, tenant: &Tenant, domain: &str) -> (IdentifierRow, Sec
         state: ACTIVE.into(),
         issued_ms: house.clock.now().timestamp_millis(),
         valid_until_ms: 0,
+        mark: String::new(),
     };
-    (row, Secret::from_text(&format!("{}@{domain}", local.reveal())))
+    let address = Secret::from_text(&format!("{}@{domain}", local.reveal()));
+    Ok((marked(house.identity().await?, row)?, address))
+}
+
+/// The row with the mark of what it says, under a key of the lake's.
+fn marked(identity: &Identity, row: IdentifierRow) -> Result<IdentifierRow> {
+    Ok(IdentifierRow { mark: mark(identity, &row)?, ..row })
+}
+
+fn mark(identity: &Identity, row: &IdentifierRow) -> Result<String> {
+    let said = (&row.digest, &row.tenant, &row.identifier, &row.state, row.issued_ms, row.valid_until_ms);
+    Ok(identity.people.keyed_digest("identifier", &serde_json::to_vec(&said)?))
+}
+
+/// Whether the row says what was written by somebody who holds the lake's key.
+pub(super) fn is_ours(identity: &Identity, row: &IdentifierRow) -> Result<bool> {
+    Ok(token::same(&mark(identity, row)?, &row.mark))
 }
 
 /// For the trail: what it is, without what opens it.

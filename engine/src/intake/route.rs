@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use bonded_connectors::{identity::token::Secret, store::identifiers::IdentifierRow};
 use bonded_schemas::{Actor, TenantScope};
 
-use super::identifiers::State;
+use super::identifiers::{self, State};
 use crate::{error::Result, lakehouse::Lakehouse};
 
 /// Of a digest, kept with a refusal: enough to tell two guesses apart, useless for guessing.
@@ -29,15 +29,20 @@ pub(super) struct Route {
 pub(super) enum Found {
     Good(Route),
     /// To a tenant once: it was suspended, or rotated away. The scope is for writing that down.
-    Past { route: Route, state: State },
-    Nothing { digest_start: String },
+    Past {
+        route: Route,
+        state: State,
+    },
+    Nothing {
+        digest_start: String,
+    },
 }
 
 /// Where an address leads.
 pub(super) async fn by_address(house: &Lakehouse, address: &str, peer: Option<IpAddr>) -> Result<Found> {
     let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
     let digest = Secret::from_text(&local.to_ascii_lowercase()).digest();
-    let row = house.control().identifier(&digest).await?;
+    let row = kept(house, &digest).await?;
     let ours = house.settings.mail_in.domain.as_deref().unwrap_or_default();
     let is_ours = !ours.is_empty() && domain.eq_ignore_ascii_case(ours);
     Ok(found(house, row.filter(|_| is_ours), &digest, peer))
@@ -45,8 +50,19 @@ pub(super) async fn by_address(house: &Lakehouse, address: &str, peer: Option<Ip
 
 /// The same for an address that was let in before: what holds is what holds now.
 pub(super) async fn by_digest(house: &Lakehouse, digest: &str, peer: Option<IpAddr>) -> Result<Found> {
-    let row = house.control().identifier(digest).await?;
+    let row = kept(house, digest).await?;
     Ok(found(house, row, digest, peer))
+}
+
+/// The row of a digest, if it is as somebody wrote it who holds the lake's key.
+async fn kept(house: &Lakehouse, digest: &str) -> Result<Option<IdentifierRow>> {
+    let identity = house.identity().await?;
+    let Some(row) = house.control().identifier(digest).await? else { return Ok(None) };
+    if identifiers::is_ours(identity, &row)? {
+        return Ok(Some(row));
+    }
+    tracing::error!(target: "serve.mail", identifier = row.identifier, "an identifier was changed behind our back: it leads nowhere");
+    Ok(None)
 }
 
 fn found(house: &Lakehouse, row: Option<IdentifierRow>, digest: &str, peer: Option<IpAddr>) -> Found {

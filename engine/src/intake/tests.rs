@@ -10,7 +10,11 @@ use std::{
 use bonded_connectors::{
     clock::Clock,
     smtp::{Admission, Mailbox, Outcome, Postbox, pipe},
-    store::Probe,
+    store::{
+        Probe,
+        audit::NewEvent,
+        identifiers::{IdentifierRow, IdentifierStep},
+    },
 };
 use bonded_schemas::{Channel, Delivery, Envelope, TenantScope};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -211,7 +215,9 @@ async fn no_address_is_issued_before_every_paper_is_recorded_and_it_is_shown_onc
     let trail = tenant.trail().await.unwrap();
     let told: Vec<(&str, &str)> = trail.iter().map(|(_, event)| (event.action.as_str(), event.result.as_str())).collect();
     assert_eq!(told.iter().filter(|(action, _)| *action == "tenant.engage").count(), 2);
-    assert!(told.contains(&("identifier.issue", "done")) && told.iter().any(|(_, result)| result.contains("refused: not recorded")));
+    assert!(
+        told.contains(&("identifier.issue", "done")) && told.iter().any(|(_, result)| result.contains("refused: not recorded"))
+    );
     let engaged = trail.iter().find(|(_, event)| event.action == "tenant.engage").unwrap();
     assert_eq!(engaged.1.after.as_ref().unwrap()["nda"]["reference"], "NDA-1");
     assert!(office.house.trail().await.unwrap().iter().any(|(_, event)| event.action == "identifier.issue"));
@@ -256,12 +262,16 @@ async fn a_rotated_address_is_good_for_its_grace_and_who_still_uses_it_then_rais
     let trail = tenant.trail().await.unwrap();
     let refused: Vec<_> = trail.iter().filter(|(_, event)| event.action == "mail.recipient").collect();
     assert_eq!(refused.len(), 2);
-    assert_eq!((refused[0].1.object.as_str(), refused[0].1.result.as_str()), (first.info.identifier.as_str(), "refused: ended, 1 in an hour"));
+    assert_eq!(
+        (refused[0].1.object.as_str(), refused[0].1.result.as_str()),
+        (first.info.identifier.as_str(), "refused: ended, 1 in an hour")
+    );
     assert_eq!(refused[0].1.actor.ip, peer());
     assert_eq!(refused[1].1.result, "refused: suspended, 1 in an hour");
     let alerts = tenant.ledger.alerts(ALERT).await.unwrap();
     assert_eq!(alerts.len(), 2);
-    let bodies: Vec<MailAlert> = alerts.iter().map(|alert| tenant.unseal(ALERT, &alert.fingerprint, &alert.sealed).unwrap()).collect();
+    let bodies: Vec<MailAlert> =
+        alerts.iter().map(|alert| tenant.unseal(ALERT, &alert.fingerprint, &alert.sealed).unwrap()).collect();
     let of = |identifier: &str| bodies.iter().find(|body| body.identifier == identifier).unwrap();
     assert!(of(&first.info.identifier).what.contains("rotated away"));
     assert_eq!(of(&second.info.identifier).state, "suspended");
@@ -277,7 +287,17 @@ async fn whatever_is_no_recipient_gets_the_same_answer_by_the_same_statements() 
     let elsewhere = live.address.reveal().replace(DOMAIN, "elsewhere.example");
     let local = live.address.reveal().split('@').next().unwrap().to_owned();
     let (unknown, longest) = (format!("in-aaaaaaaaaaaaaaaaaaaaaaaaaa@{DOMAIN}"), "x".repeat(256));
-    let asked = [ended.address.reveal(), suspended.address.reveal(), &elsewhere, &local, &unknown, "", "@", "@@reports.example", &longest];
+    let asked = [
+        ended.address.reveal(),
+        suspended.address.reveal(),
+        &elsewhere,
+        &local,
+        &unknown,
+        "",
+        "@",
+        "@@reports.example",
+        &longest,
+    ];
     let mut seen = Vec::new();
     for address in asked {
         office.statements.0.lock().unwrap().clear();
@@ -295,6 +315,28 @@ async fn whatever_is_no_recipient_gets_the_same_answer_by_the_same_statements() 
         assert_eq!(event.object.len(), "sha256:".len() + 12, "{}", event.object);
         assert!(!event.object.contains("in-"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_was_changed_behind_our_back_leads_nowhere() {
+    let office = PostOffice::new().await;
+    let issued = office.address(OURS).await;
+    let mailbox = office.admitted(issued.address.reveal()).await;
+    let row = office.house.control().identifier(&mailbox.key).await.unwrap().unwrap();
+    // As somebody would who can write to the store: the same address, another tenant's raw zone.
+    let led_away = IdentifierRow { tenant: THEIRS.parse().unwrap(), digest: "d".into(), identifier: "i".into(), ..row.clone() };
+    let revived = IdentifierRow { valid_until_ms: 0, ..row.clone() };
+    let event = NewEvent { at: office.clock.now(), sealed: "forged" };
+    let forge = async |from: &IdentifierRow, to: &IdentifierRow| {
+        assert!(office.house.control().change_identifiers(&[IdentifierStep::Change { from, to }], event).await.unwrap());
+    };
+    assert!(office.house.control().change_identifiers(&[IdentifierStep::Issue(&led_away)], event).await.unwrap());
+    assert_eq!(office.deliver(vec![Mailbox { key: "d".into(), group: THEIRS.into() }], &["x"], true).await, [Outcome::Later]);
+    let prolonged = IdentifierRow { valid_until_ms: i64::MAX, ..row.clone() };
+    forge(&row, &prolonged).await;
+    assert_eq!(office.intake.recipient(peer(), issued.address.reveal()).await, Admission::Refuse);
+    forge(&prolonged, &revived).await;
+    office.admitted(issued.address.reveal()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

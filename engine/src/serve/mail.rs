@@ -36,7 +36,8 @@ impl Doors {
     pub async fn open(settings: &Settings, now: DateTime<Utc>) -> Result<Self> {
         let mail = &settings.mail_in;
         let domain = mail.domain.as_deref();
-        let domain = domain.ok_or_else(|| Error::setup("the role `mail` needs the domain of its addresses; set mail_in.domain"))?;
+        let domain =
+            domain.ok_or_else(|| Error::setup("the role `mail` needs the domain of its addresses; set mail_in.domain"))?;
         let (mut doors, mut addresses) = (Vec::new(), Vec::new());
         for (address, kind, scheme) in [(mail.smtp_address()?, Kind::Smtp, "smtp"), (mail.tls_address()?, Kind::Smtps, "smtps")] {
             let Some(address) = address else { continue };
@@ -104,7 +105,8 @@ async fn watch_maildir(shop: &Shop, mut maildir: Maildir, intake: &Intake, mut s
 }
 
 async fn bound(address: std::net::SocketAddr) -> Result<TcpListener> {
-    let cannot = |error| Error::setup(format!("cannot listen on {address}; is it taken, or does it need more rights?")).with_source(error);
+    let cannot =
+        |error| Error::setup(format!("cannot listen on {address}; is it taken, or does it need more rights?")).with_source(error);
     TcpListener::bind(address).await.map_err(cannot)
 }
 
@@ -116,7 +118,8 @@ fn local(listener: &TcpListener) -> Result<std::net::SocketAddr> {
 fn socket(path: &Path) -> Result<UnixListener> {
     let cannot = |error| Error::setup(format!("cannot listen on {}", path.display())).with_source(error);
     // What a process that was killed left; one that is alive answers.
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()));
+    let is_socket =
+        std::fs::symlink_metadata(path).is_ok_and(|meta| std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()));
     if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
         std::fs::remove_file(path).map_err(cannot)?;
     }

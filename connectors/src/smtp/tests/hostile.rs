@@ -95,7 +95,9 @@ async fn errors_guesses_and_commands_have_an_end() {
         let answer = guessing.ask(&format!("RCPT TO:<{guess}>")).await;
         match answer.as_str() {
             "" => break,
-            answer => assert!(answer.starts_with("550 5.1.1 no such recipient here") || answer.starts_with("421"), "{guess}: {answer}"),
+            answer => {
+                assert!(answer.starts_with("550 5.1.1 no such recipient here") || answer.starts_with("421"), "{guess}: {answer}")
+            }
         }
     }
 

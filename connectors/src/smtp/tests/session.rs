@@ -38,9 +38,7 @@ async fn commands_that_come_at_once_are_answered_in_order() {
     let server = Running::plain(Kind::Smtp, limits()).await;
     let mut client = server.known().await;
     client
-        .send(format!(
-            "MAIL FROM:<>\r\nRCPT TO:<{OURS}>\r\nRCPT TO:<nobody@reports.example>\r\nRCPT TO:<{THEIRS}>\r\nDATA\r\n"
-        ))
+        .send(format!("MAIL FROM:<>\r\nRCPT TO:<{OURS}>\r\nRCPT TO:<nobody@reports.example>\r\nRCPT TO:<{THEIRS}>\r\nDATA\r\n"))
         .await;
     let mut codes = Vec::new();
     for _ in 0..5 {

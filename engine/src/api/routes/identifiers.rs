@@ -106,7 +106,10 @@ pub async fn suspend(
 
 /// Take mail for it again
 #[utoipa::path(post, path = "/v1/identifiers/{identifier}/resume", tag = "identifiers", params(("identifier" = String, Path)), responses((status = 200, body = Identifier), (status = 404, body = Problem)))]
-pub async fn resume(May { call, .. }: May<may::ManageIntegrations>, Named(identifier): Named<String>) -> Answer<Json<Identifier>> {
+pub async fn resume(
+    May { call, .. }: May<may::ManageIntegrations>,
+    Named(identifier): Named<String>,
+) -> Answer<Json<Identifier>> {
     Ok(Json(intake::resume(call.house(), &call.tenant().await?, &identifier).await?.into()))
 }
 

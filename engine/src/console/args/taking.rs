@@ -52,9 +52,9 @@ pub struct Engage {
 }
 
 fn parse_paper(text: &str) -> Result<Paper, String> {
-    let paper = text.rsplit_once('@').and_then(|(reference, date)| {
-        Some(Paper { reference: reference.to_owned(), date: date.parse().ok()? })
-    });
+    let paper = text
+        .rsplit_once('@')
+        .and_then(|(reference, date)| Some(Paper { reference: reference.to_owned(), date: date.parse().ok()? }));
     paper.ok_or_else(|| format!("`{text}` is not like NDA-2026-014@2026-01-05"))
 }
 
