@@ -9,6 +9,7 @@ use std::{
 };
 
 use bonded::demo::corpus::Corpus;
+use bonded_schemas::Report;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
@@ -130,6 +131,20 @@ fn real_mails_over_starttls_reach_their_own_tenants() {
         for name in files_under(&world.path(folder)).iter().filter_map(|file| file.file_name()) {
             assert!(raw.contains(&*name.to_string_lossy()), "{name:?}");
         }
+    }
+    // The reports in them are tables, each tenant's own and nobody else's.
+    for (tenant, corpus) in [(TENANT, &first), (OTHER, &second)] {
+        let receipt = mails(&world, tenant).into_iter().find(|receipt| receipt["members"].as_array().is_some_and(|m| m.len() == 3));
+        let receipt = receipt.expect("a mail with three reports");
+        assert!(receipt["members"].as_array().unwrap().iter().all(|member| member["state"] == "committed"), "{receipt}");
+        for (report, table) in [(Report::Es001, "es_001"), (Report::Es002, "es_002"), (Report::Es003, "es_003")] {
+            let rows = corpus.write(report, &mut std::io::sink()).expect("written").rows;
+            let counted = world.ask(tenant, &format!("SELECT count(*) AS n FROM {table}"));
+            assert_eq!(counted["n"], json!(rows), "{tenant} {table}");
+        }
+        let sums = world.ask(tenant, "SELECT CAST(sum(line_tariff_duty_amount) AS VARCHAR) AS duty FROM es_003");
+        let (_, duty) = corpus.es_003_totals_cents();
+        assert_eq!(sums["duty"], json!(format!("{}.{:02}", duty / 100, duty % 100)));
     }
     server.terminate();
     // Refusals are in the lake's trail, the addresses nowhere.

@@ -6,11 +6,15 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use async_trait::async_trait;
-use bonded_connectors::smtp::{Admission, Incoming, Mailbox, Outcome, Outgoing, Postbox, pipe};
+use bonded_connectors::{
+    keys::KeyState,
+    smtp::{Admission, Incoming, Mailbox, Outcome, Outgoing, Postbox, pipe},
+};
 use bonded_schemas::{Channel, Envelope, TenantId};
 use futures::future::join_all;
 
 use super::{
+    State,
     refusals::Refusals,
     route::{self, Found, Route},
 };
@@ -28,6 +32,13 @@ pub(crate) struct Intake {
     refusals: Refusals,
 }
 
+/// What a tenant takes now.
+enum Takes {
+    Mail,
+    Nothing,
+    Never,
+}
+
 impl Intake {
     pub fn new(shop: Arc<Shop>, refusals: Refusals) -> Self {
         Self { shop, refusals }
@@ -39,7 +50,14 @@ impl Intake {
     }
 
     async fn admitted(&self, peer: Option<IpAddr>, address: &str) -> Result<Admission> {
-        let found = route::by_address(&self.shop.house, address, peer).await?;
+        let found = match route::by_address(&self.shop.house, address, peer).await? {
+            Found::Good(route) => match self.takes(&route).await? {
+                Takes::Mail => Found::Good(route),
+                Takes::Nothing => return Ok(Admission::Later),
+                Takes::Never => Found::Past { route, state: State::Ended },
+            },
+            found => found,
+        };
         let Found::Good(route) = found else {
             let held = self.refusals.hold(peer);
             let told = self.refusals.tell(found, peer);
@@ -51,6 +69,20 @@ impl Intake {
             return Ok(Admission::Later);
         }
         Ok(Admission::Accept(Mailbox { key: route.digest, group: tenant.to_string() }))
+    }
+
+    /// Whether the tenant's key would seal a message: one that is disabled may be enabled again, one that is to be destroyed
+    /// was given up by its owner.
+    async fn takes(&self, route: &Route) -> Result<Takes> {
+        let house = &self.shop.house;
+        match house.enter(&route.scope).await {
+            Ok(_) => Ok(Takes::Mail),
+            Err(error) if error.kind() == ErrorKind::Refused => match house.key_of(route.scope.tenant()).await?.1 {
+                KeyState::PendingDeletion | KeyState::Deleted => Ok(Takes::Never),
+                KeyState::Enabled | KeyState::Disabled => Ok(Takes::Nothing),
+            },
+            Err(error) => Err(error),
+        }
     }
 
     /// The first route of each tenant, and which recipients are of it.

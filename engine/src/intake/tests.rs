@@ -392,9 +392,12 @@ async fn a_message_lands_once_in_the_raw_zone_of_each_tenant_it_is_for() {
     office.house.keys.disable(&key).await.unwrap();
     let outcomes = office.deliver(recipients.clone(), &["another one"], true).await;
     assert_eq!(outcomes, [Outcome::Kept, Outcome::Later, Outcome::Kept]);
+    assert_eq!(office.intake.recipient(peer(), theirs.address.reveal()).await, Admission::Later, "it may be enabled again");
     office.house.keys.enable(&key).await.unwrap();
     assert_eq!(office.deliver(recipients, &["another one"], true).await, [Outcome::Kept; 3]);
     assert_eq!((office.landed(OURS).await.len(), office.landed(THEIRS).await.len()), (2, 2));
+    office.house.keys.schedule_deletion(&key, 7).await.unwrap();
+    assert_eq!(office.intake.recipient(peer(), theirs.address.reveal()).await, Admission::Refuse, "its owner gave it up");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
