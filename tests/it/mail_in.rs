@@ -134,7 +134,8 @@ fn real_mails_over_starttls_reach_their_own_tenants() {
     }
     // The reports in them are tables, each tenant's own and nobody else's.
     for (tenant, corpus) in [(TENANT, &first), (OTHER, &second)] {
-        let receipt = mails(&world, tenant).into_iter().find(|receipt| receipt["members"].as_array().is_some_and(|m| m.len() == 3));
+        let receipt =
+            mails(&world, tenant).into_iter().find(|receipt| receipt["members"].as_array().is_some_and(|m| m.len() == 3));
         let receipt = receipt.expect("a mail with three reports");
         assert!(receipt["members"].as_array().unwrap().iter().all(|member| member["state"] == "committed"), "{receipt}");
         for (report, table) in [(Report::Es001, "es_001"), (Report::Es002, "es_002"), (Report::Es003, "es_003")] {

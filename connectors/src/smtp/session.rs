@@ -5,7 +5,6 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use bonded_schemas::Envelope;
 use smtp_proto::{Error as Unreadable, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_SMTPUTF8, MailFrom, RcptTo, Request};
 use tokio::{
     sync::watch,
@@ -13,13 +12,13 @@ use tokio::{
 };
 
 use super::{
-    Admission, Kind, Mailbox, Outcome,
-    end_of_data::EndOfData,
-    reply,
+    Admission, Kind, Mailbox, reply,
     server::Server,
     transaction::Message,
     wire::{Cut, Line, Socket, Wire},
 };
+
+mod message;
 
 /// Of what a client says of itself and of the sender, kept with the message.
 const NAME_CHARS_MAX: usize = 320;
@@ -295,138 +294,6 @@ impl Session {
         }
     }
 
-    async fn data(&mut self) -> Result<(), Cut> {
-        if self.wire.has_more() {
-            // What follows would be read as commands where DATA is refused, and as a message where it is not: by RFC 2920
-            // a client waits for the answer.
-            return self.cut(reply::DATA_NOT_LAST);
-        }
-        if let Some(missing) = self.missing() {
-            return self.error(missing);
-        }
-        let Some(mut message) = Message::begin(&self.server, self.envelope(), self.recipients.clone()).await else {
-            self.forget();
-            self.wire.answer(reply::BUSY);
-            return Ok(());
-        };
-        self.wire.answer(reply::GO_AHEAD);
-        let mut end = EndOfData::default();
-        loop {
-            let asked_at = Instant::now();
-            let sent = self.wire.bytes(self.server.limits.data_time).await?;
-            let mut part = Vec::with_capacity(sent.len());
-            let (used, is_end) = end.take(sent, &mut part);
-            self.wire.used(used);
-            let took = asked_at.elapsed();
-            message.add(part.into()).await;
-            if is_end {
-                break;
-            }
-            self.keep_pace(&mut message, took)?;
-        }
-        self.finish(message).await;
-        Ok(())
-    }
-
-    async fn chunk(&mut self, size_bytes: usize, is_last: bool) -> Result<(), Cut> {
-        if let Some(missing) = self.missing() {
-            self.skip(size_bytes).await?;
-            return self.error(missing);
-        }
-        let mut message = match self.chunks.take() {
-            Some(message) => message,
-            None => match Message::begin(&self.server, self.envelope(), self.recipients.clone()).await {
-                Some(message) => message,
-                None => {
-                    self.skip(size_bytes).await?;
-                    self.forget();
-                    self.wire.answer(reply::BUSY);
-                    return Ok(());
-                }
-            },
-        };
-        let mut left = size_bytes;
-        while left > 0 {
-            let asked_at = Instant::now();
-            let sent = self.wire.bytes(self.server.limits.data_time).await?;
-            let part = sent.len().min(left);
-            let bytes = sent.split_to(part).freeze();
-            self.wire.used(0);
-            left -= part;
-            let took = asked_at.elapsed();
-            // A piece of a buffer would hold the whole of it.
-            message.add(bytes::Bytes::copy_from_slice(&bytes)).await;
-            self.keep_pace(&mut message, took)?;
-        }
-        if is_last {
-            self.finish(message).await;
-        } else if message.is_too_large() {
-            self.forget();
-            self.wire.answer(reply::TOO_LARGE);
-        } else {
-            self.chunks = Some(message);
-            self.wire.answer(reply::CHUNK_OK);
-        }
-        Ok(())
-    }
-
-    fn keep_pace(&mut self, message: &mut Message, took: std::time::Duration) -> Result<(), Cut> {
-        if message.is_endless() {
-            return self.cut(reply::TOO_LARGE);
-        }
-        match message.is_too_slow(took, &self.server) {
-            true => Err(Cut::TooSlow),
-            false => Ok(()),
-        }
-    }
-
-    async fn finish(&mut self, message: Message) {
-        let outcomes = message.finish(self.server.limits.keep_time).await;
-        self.forget();
-        match self.kind {
-            Kind::Lmtp => outcomes.iter().for_each(|outcome| self.wire.answer(of(*outcome))),
-            // SMTP has one answer for all recipients. If one of them has to come again, all do: those that were kept
-            // are known by their bytes, so nothing is doubled.
-            Kind::Smtp | Kind::Smtps => {
-                let worst = [Outcome::Later, Outcome::TooLarge].into_iter().find(|bad| outcomes.contains(bad));
-                self.wire.answer(of(worst.unwrap_or(Outcome::Kept)));
-            }
-        }
-    }
-
-    /// What is still to come before a message.
-    fn missing(&self) -> Option<&'static str> {
-        match () {
-            () if self.sender.is_none() => Some(reply::SENDER_FIRST),
-            () if self.recipients.is_empty() => Some(reply::RECIPIENT_FIRST),
-            () => None,
-        }
-    }
-
-    /// A chunk that nobody takes: its bytes are no commands.
-    async fn skip(&mut self, size_bytes: usize) -> Result<(), Cut> {
-        if size_bytes as u64 > self.server.limits.message_bytes_max {
-            return self.cut(reply::TOO_LARGE);
-        }
-        let mut left = size_bytes;
-        while left > 0 {
-            let sent = self.wire.bytes(self.server.limits.data_time).await?.len().min(left);
-            self.wire.used(sent);
-            left -= sent;
-        }
-        Ok(())
-    }
-
-    fn envelope(&self) -> Envelope {
-        Envelope {
-            identifier: String::new(),
-            peer: self.peer,
-            helo: self.helo.clone(),
-            mail_from: self.sender.clone(),
-            tls: self.tls.clone(),
-        }
-    }
-
     /// The sender, the recipients and what came of a message.
     fn forget(&mut self) {
         (self.sender, self.chunks) = (None, None);
@@ -456,14 +323,6 @@ impl Session {
     fn cut<T>(&mut self, text: &str) -> Result<T, Cut> {
         self.wire.answer(text);
         Err(Cut::Told)
-    }
-}
-
-fn of(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Kept => reply::KEPT,
-        Outcome::Later => reply::NOT_KEPT,
-        Outcome::TooLarge => reply::TOO_LARGE,
     }
 }
 
