@@ -51,6 +51,11 @@ impl Call {
     pub async fn tenant(&self) -> Answer<Tenant> {
         Ok(self.front.house.enter(&self.scope).await?)
     }
+
+    /// What a delivery of the caller's names: the power of attorney of a broker's machine.
+    pub async fn power_of_attorney(&self, tenant: &Tenant) -> Answer<Option<String>> {
+        Ok(self.front.desk.power_of_attorney(tenant, &self.caller).await?)
+    }
 }
 
 impl<A: may::Permission> FromRequestParts<Arc<Front>> for May<A> {

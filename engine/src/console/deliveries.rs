@@ -34,6 +34,9 @@ struct Line {
     as_of: String,
     size_bytes: u64,
     snapshot_id: Option<i64>,
+    /// Under which a broker's machine delivered it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    power_of_attorney: Option<String>,
 }
 
 pub async fn deliveries(house: &Lakehouse, args: &Which, output: &Output) -> Result<u8> {
@@ -55,6 +58,7 @@ pub async fn deliveries(house: &Lakehouse, args: &Which, output: &Output) -> Res
                 as_of: row.as_of.to_rfc3339(),
                 size_bytes: row.size_bytes,
                 snapshot_id: row.snapshot_id,
+                power_of_attorney: receipt.and_then(|r| r.delivery.poa),
             });
         }
     }
@@ -79,9 +83,12 @@ pub async fn deliveries(house: &Lakehouse, args: &Which, output: &Output) -> Res
     Ok(0)
 }
 
-/// A member's name, and that of what it came in.
+/// A member's name, and that of what it came in; of a broker's delivery, what it came under.
 fn shown_file(line: &Line, lines: &[Line]) -> String {
-    let name = line.file_name.clone().unwrap_or("-".into());
+    let mut name = line.file_name.clone().unwrap_or("-".into());
+    if let Some(poa) = &line.power_of_attorney {
+        name.push_str(&format!(" (under {poa})"));
+    }
     let Some(container) = &line.container else { return name };
     let outer = lines.iter().find(|outer| outer.delivery_id == *container).and_then(|outer| outer.file_name.as_ref());
     format!("{name} (in {})", outer.unwrap_or(container))
@@ -127,6 +134,9 @@ pub fn text(receipt: &Receipt) -> String {
         ["by".into(), delivery.actor.clone()],
         ["bytes, SHA-256".into(), format!("{}, {}", receipt.size_bytes, receipt.sha256)],
     ];
+    if let Some(poa) = &delivery.poa {
+        facts.push(["power of attorney".into(), poa.clone()]);
+    }
     if let Some(container) = &delivery.container {
         facts.push(["came in".into(), format!("delivery {}, as {}", container.delivery_id, container.member)]);
     }

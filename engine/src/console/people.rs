@@ -93,7 +93,7 @@ pub async fn token(house: &Arc<Lakehouse>, action: &TokenAction, output: &Output
         TokenAction::Create { tenant, name, grant, days } => {
             let expires_at = house.clock.now() + TimeDelta::days(i64::from(*days));
             let made = desk.create_token(&scope(tenant.clone()), None, name, grant, expires_at).await?;
-            show(&made, output)?;
+            show(&made, tenant, output)?;
         }
         TokenAction::List { tenant } => {
             let tokens = desk.tokens(&scope(tenant.clone())).await?;
@@ -128,16 +128,24 @@ pub async fn machine(house: &Arc<Lakehouse>, action: &MachineAction, output: &Ou
     let MachineAction::Add { tenant, name, poa, until } = action;
     // The last day is one on which it still delivers.
     let end = until.checked_add_days(Days::new(1)).ok_or_else(|| Error::input("this date is beyond the calendar"))?;
-    let made = open(house)?.add_machine(&scope(tenant.clone()), name, poa, end.and_time(NaiveTime::MIN).and_utc()).await?;
-    show(&made, output)?;
+    let desk = open(house)?;
+    // A tenant that is not there is told before a token of another is made.
+    for tenant in tenant {
+        house.tenant(&scope(tenant.clone())).await?;
+    }
+    for tenant in tenant {
+        let made = desk.add_machine(&scope(tenant.clone()), name, poa, end.and_time(NaiveTime::MIN).and_utc()).await?;
+        show(&made, tenant, output)?;
+    }
     Ok(0)
 }
 
 /// The one time that a token is seen.
-fn show(made: &MadeToken, output: &Output) -> Result<()> {
-    let body = serde_json::json!({ "info": made.info, "secret": made.secret.reveal() });
+fn show(made: &MadeToken, tenant: &TenantId, output: &Output) -> Result<()> {
+    let body = serde_json::json!({ "tenant": tenant, "info": made.info, "secret": made.secret.reveal() });
     output.object(&body, || {
         let until = made.info.expires_at.format("%Y-%m-%d %H:%M");
-        format!("{}\nThis is shown once. It is good until {until} UTC, or until `bonded token revoke`.", made.secret.reveal())
+        let of = format!("It is of {tenant} and good until {until} UTC, or until `bonded token revoke`.");
+        format!("{}\nThis is shown once. {of}", made.secret.reveal())
     })
 }

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Answer, Denied, Desk, Secret, instant, team::authority};
+use super::{Answer, Caller, CallerKind, Denied, Desk, Secret, instant, team::authority};
 use crate::lakehouse::Tenant;
 
 const NAME_CHARS_MAX: usize = 100;
@@ -130,6 +130,19 @@ impl Desk {
             return self.refuse(&tenant, "machine.add", name, "only owners and admins add machines").await;
         }
         self.make(&tenant, TokenKind::Machine, String::new(), name, Some(poa), &[Grant::Deliver], until, MACHINE_DAYS_MAX).await
+    }
+
+    /// The power of attorney that this caller works under; none of anyone but a broker's machine.
+    pub(crate) async fn power_of_attorney(&self, tenant: &Tenant, caller: &Caller) -> Answer<Option<String>> {
+        if caller.kind != CallerKind::Machine {
+            return Ok(None);
+        }
+        let row = tenant.ledger.team().token(&caller.user).await?;
+        // It was there a moment ago, when it was looked at who calls.
+        let row = row.ok_or(Denied::NoSession)?;
+        let sealed: SealedToken = tenant.unseal("token", &row.token_id, &row.sealed)?;
+        let missing = || crate::Error::new(crate::ErrorKind::Damaged, format!("machine {} names no power of attorney", row.token_id));
+        Ok(Some(sealed.poa.ok_or_else(missing)?))
     }
 
     /// Tokens and machines, also those that were revoked or expired.

@@ -14,17 +14,18 @@ use bonded_schemas::{Channel, DeliveryId, DeliveryState, Receipt};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     api::{
         access::may,
         page::{Page, Paging},
-        permit::May,
+        permit::{Call, May},
         problem::{Answer, Problem},
         sent::{Asked, Named, Upload},
     },
+    audit::Change,
     error::{Error, ErrorKind},
     ingest::{self, Source},
     lakehouse::Tenant,
@@ -49,6 +50,8 @@ pub struct Delivery {
     pub received_at: DateTime<Utc>,
     pub as_of: DateTime<Utc>,
     pub size_bytes: u64,
+    /// Under which a broker's machine delivered it; absent of all else, and until the delivery has come to its end.
+    pub power_of_attorney: Option<String>,
 }
 
 impl Delivery {
@@ -65,6 +68,7 @@ impl Delivery {
             received_at: row.received_at,
             as_of: row.as_of,
             size_bytes: row.size_bytes,
+            power_of_attorney: receipt.and_then(|receipt| receipt.delivery.poa.clone()),
         })
     }
 }
@@ -107,9 +111,7 @@ pub async fn send(
     headers: HeaderMap,
     body: Body,
 ) -> Answer<Response> {
-    if sending.file_name.trim().is_empty() || sending.file_name.chars().count() > FILE_NAME_CHARS_MAX {
-        return Err(Problem::invalid(format!("file_name must have 1 to {FILE_NAME_CHARS_MAX} characters")));
-    }
+    check_file_name(&sending.file_name)?;
     let house = call.house();
     let limit = house.settings.ingest.file_bytes_max;
     let told = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -117,10 +119,8 @@ pub async fn send(
         return Err(Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE));
     }
     let tenant = call.tenant().await?;
-    let shop = &call.front.shop;
-    if shop.queue.depth(call.scope.tenant()).await.map_err(Error::from)? >= house.settings.serve.queued_max {
-        return Err(Problem::busy("the queue of this tenant is full", 60));
-    }
+    has_room(&call).await?;
+    let poa = call.power_of_attorney(&tenant).await?;
     let mut bytes = Upload::new(body, house.settings.api.upload_pause_max());
     let source = Source {
         file_name: sending.file_name,
@@ -128,19 +128,64 @@ pub async fn send(
         channel: Channel::Api,
         as_of: sending.as_of,
         envelope: None,
-        poa: None,
+        poa: poa.clone(),
     };
     let row = ingest::land_only(house, &tenant, source).await.map_err(broken_off)?;
-    let queued = !ingest::is_done(&row);
-    if queued {
-        shop.enqueue(&ingest::work(call.scope.tenant(), &row)).await?;
+    let received = Received::queued(&call, &row).await?;
+    let told = (received.result(), under(poa.as_deref())?);
+    tenant.audit_change(house.clock.as_ref(), "deliver", &row.delivery_id.to_string(), told.0, told.1).await?;
+    Ok(received.into_response())
+}
+
+impl Received {
+    /// Of a delivery that is in the raw zone: a worker takes it further, unless it is done.
+    pub(super) async fn queued(call: &Call, row: &LedgerRow) -> Answer<Self> {
+        let queued = !ingest::is_done(row);
+        if queued {
+            call.front.shop.enqueue(&ingest::work(call.scope.tenant(), row)).await?;
+        }
+        Ok(Self { delivery_id: row.delivery_id, state: row.state, queued })
     }
-    let result = if queued { "landed" } else { "duplicate" };
-    tenant.audit(house.clock.as_ref(), "deliver", &row.delivery_id.to_string(), result).await?;
-    let status = if queued { StatusCode::ACCEPTED } else { StatusCode::OK };
-    let at = format!("/v1/deliveries/{}", row.delivery_id);
-    let received = Received { delivery_id: row.delivery_id, state: row.state, queued };
-    Ok((status, [(header::LOCATION, at)], Json(received)).into_response())
+
+    /// For the trail.
+    pub(super) fn result(&self) -> &'static str {
+        if self.queued { "landed" } else { "duplicate" }
+    }
+
+    pub(super) fn address(&self) -> String {
+        format!("/v1/deliveries/{}", self.delivery_id)
+    }
+}
+
+impl IntoResponse for Received {
+    fn into_response(self) -> Response {
+        let status = if self.queued { StatusCode::ACCEPTED } else { StatusCode::OK };
+        (status, [(header::LOCATION, self.address())], Json(self)).into_response()
+    }
+}
+
+pub(super) fn check_file_name(name: &str) -> Answer<()> {
+    match name.trim().is_empty() || name.chars().count() > FILE_NAME_CHARS_MAX {
+        true => Err(Problem::invalid(format!("file_name must have 1 to {FILE_NAME_CHARS_MAX} characters"))),
+        false => Ok(()),
+    }
+}
+
+/// Whether the tenant's queue takes one more.
+pub(super) async fn has_room(call: &Call) -> Answer<()> {
+    let depth = call.front.shop.queue.depth(call.scope.tenant()).await.map_err(Error::from)?;
+    match depth >= call.house().settings.serve.queued_max {
+        true => Err(Problem::busy("the queue of this tenant is full", 60)),
+        false => Ok(()),
+    }
+}
+
+/// What the event of a delivery says of the power of attorney that it came under.
+pub(super) fn under(poa: Option<&str>) -> Answer<Change> {
+    match poa {
+        Some(poa) => Ok(Change::made(&json!({ "power_of_attorney": poa }))?),
+        None => Ok(Change::default()),
+    }
 }
 
 /// A body that ended early or went silent is the sender's failure, not ours.

@@ -81,9 +81,12 @@ pub enum TokenAction {
 #[derive(Debug, Subcommand)]
 pub enum MachineAction {
     /// An identity for a broker's machine; its token is shown now and never again
+    ///
+    /// A token is of one tenant. For a power of attorney over several tenants name each: every one gets a token of its own,
+    /// under the same reference and until the same day, and can be revoked by itself.
     Add {
-        #[arg(long, env = "BONDED_TENANT")]
-        tenant: TenantId,
+        #[arg(long, env = "BONDED_TENANT", value_delimiter = ',', required = true)]
+        tenant: Vec<TenantId>,
         name: String,
         /// Reference of the power of attorney that it delivers under
         #[arg(long)]
