@@ -19,6 +19,7 @@ use crate::{
 mod copy;
 mod footer;
 mod papers;
+mod pieces;
 mod publish;
 mod reader;
 mod sealing;
@@ -26,6 +27,7 @@ mod staging;
 #[cfg(test)]
 mod tests;
 
+pub use pieces::Pieced;
 pub use reader::RawReader;
 pub use staging::StagingSwept;
 

@@ -32,6 +32,8 @@ use crate::{
     },
 };
 
+mod pieces;
+
 const NO_LIMIT: u64 = u64::MAX;
 const MIB: usize = 1024 * 1024;
 

@@ -43,6 +43,7 @@ mod sqlite;
 mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod uploads;
 
 pub use pool::Probe;
 pub(crate) use pool::{Connection, Pool, Transaction};

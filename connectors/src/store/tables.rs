@@ -3,7 +3,7 @@
 //! start refuses a database in which one lacks them.
 //! Never: the application gets TRUNCATE, REFERENCES or TRIGGER, or any privilege on a table that is in neither list.
 
-use super::{answered, audit, identifiers, identity, people, queue, shreds};
+use super::{answered, audit, identifiers, identity, people, queue, shreds, uploads};
 
 /// What the application's role may do to the rows of a table on PostgreSQL. SQLite has no roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,5 +115,5 @@ pub(super) fn shared() -> impl Iterator<Item = &'static Table> {
 
 /// Of each tenant's half.
 pub(super) fn tenant() -> impl Iterator<Item = &'static Table> {
-    [TENANT, answered::TABLES, audit::TABLES, people::TENANT, identifiers::TENANT].into_iter().flatten()
+    [TENANT, answered::TABLES, audit::TABLES, people::TENANT, identifiers::TENANT, uploads::TABLES].into_iter().flatten()
 }
