@@ -13,6 +13,7 @@ pub mod lake;
 pub mod mail;
 pub mod mailer;
 pub mod oidc;
+pub mod push;
 pub mod raw;
 pub mod seal;
 pub mod smtp;

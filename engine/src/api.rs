@@ -39,7 +39,7 @@ mod signed;
 
 pub(crate) use listen::{Door, certificate_files, prepare};
 use routes::{
-    account, answers, checks, deliveries, drift, house, identifiers, me, members, provider, settings, sql, tokens, trail,
+    account, answers, checks, deliveries, drift, house, identifiers, me, members, provider, settings, sql, tokens, trail, uploads,
 };
 
 /// What every request is served from.
@@ -48,6 +48,8 @@ pub struct Front {
     pub(crate) shop: Arc<Shop>,
     pub(crate) desk: Arc<Desk>,
     queries: jobs::Queries,
+    /// Pieces of uploads on their way.
+    pieces: jobs::Queries,
     jobs: jobs::Jobs,
     /// The identity provider of settings, which keeps its keys.
     provider: Option<Provider>,
@@ -69,6 +71,7 @@ pub(crate) async fn run(shop: Arc<Shop>, door: Door, desk: Arc<Desk>, stop: watc
     let settings = &house.settings.api;
     let front = Arc::new(Front {
         queries: jobs::Queries::new(settings.queries_max, settings.tenant_queries_max),
+        pieces: jobs::Queries::new(house.settings.uploads.pieces_max, house.settings.uploads.tenant_pieces_max),
         house: house.clone(),
         shop,
         desk,
@@ -134,6 +137,7 @@ fn small() -> OpenApiRouter<Arc<Front>> {
         .merge(tokens::routes())
         .merge(identifiers::routes())
         .merge(trail::routes())
+        .merge(uploads::small())
 }
 
 /// What streams, or works for as long as its own limits allow.
@@ -149,6 +153,7 @@ fn large() -> OpenApiRouter<Arc<Front>> {
         .routes(routes!(answers::cape))
         .routes(routes!(answers::cape_files))
         .routes(routes!(answers::scores))
+        .merge(uploads::large())
 }
 
 /// Whatever is refused is a problem document; said once for all endpoints.

@@ -29,6 +29,7 @@ pub mod score;
 pub mod serve;
 pub mod settings;
 pub mod shred;
+pub mod uploads;
 pub mod verify;
 
 pub use error::{Error, ErrorKind, Result};

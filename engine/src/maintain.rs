@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::{
     error::Result,
     lakehouse::{Lakehouse, Tenant},
+    uploads,
 };
 
 /// What maintenance consists of, in the order in which it is done.
@@ -59,7 +60,7 @@ impl Default for Plan {
 pub struct Done {
     pub tenant: String,
     pub step: Step,
-    /// A table, `secret`, `warehouse` or `raw/staging`.
+    /// A table, `secret`, `warehouse`, `raw/staging` or `raw/uploads`.
     pub object: String,
     pub dry_run: bool,
     #[serde(flatten)]
@@ -74,6 +75,10 @@ pub enum Outcome {
     Expired(Expired),
     Swept(Swept),
     Staging(StagingSwept),
+    /// Uploads in pieces that were not ended in their time, or long ago.
+    Uploads {
+        forgotten: usize,
+    },
     /// Landed objects, and how many of them the ledger does not know: a crash between the two. They stay, for ever.
     Raw {
         objects: usize,
@@ -118,6 +123,7 @@ impl Outcome {
                 done.removed_bytes,
                 done.young
             ),
+            Self::Uploads { forgotten } => format!("{forgotten} uploads forgotten"),
             Self::Raw { objects, unknown_to_ledger } => {
                 format!("{objects} objects kept, {unknown_to_ledger} of them not in the ledger; old key versions open them")
             }
@@ -190,6 +196,10 @@ async fn orphans(house: &Lakehouse, tenant: &Tenant, dry_run: bool) -> Result<Ou
     let grace = house.settings.maintain.orphan_grace()?;
     let swept = house.lake.sweep(&tenant.scope, &tenant.tables, grace, dry_run).await?;
     let staging = house.raw.sweep_staging(&tenant.scope, house.lake.local_root(), grace, dry_run).await?;
+    let uploads = match dry_run {
+        true => tenant.ledger.uploads_before(uploads::over_ms(house)).await?.len(),
+        false => uploads::sweep(house, tenant).await?,
+    };
     let known = tenant.ledger.raw_paths().await?;
     let (mut objects, mut unknown_to_ledger) = (0, 0);
     let mut listed = house.raw.list(&tenant.scope);
@@ -200,6 +210,7 @@ async fn orphans(house: &Lakehouse, tenant: &Tenant, dry_run: bool) -> Result<Ou
     Ok(vec![
         ("warehouse".to_owned(), Outcome::Swept(swept)),
         ("raw/staging".to_owned(), Outcome::Staging(staging)),
+        ("raw/uploads".to_owned(), Outcome::Uploads { forgotten: uploads }),
         ("raw".to_owned(), Outcome::Raw { objects, unknown_to_ledger }),
     ])
 }

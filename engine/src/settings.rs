@@ -15,6 +15,7 @@ mod ingest;
 mod mail_in;
 mod oidc;
 mod serve;
+mod uploads;
 
 pub use api::ApiSettings;
 pub use audit::AuditSettings;
@@ -24,6 +25,7 @@ pub use ingest::{IngestSettings, UnpackSettings};
 pub use mail_in::{Lmtp, MailInSettings};
 pub use oidc::OidcSettings;
 pub use serve::ServeSettings;
+pub use uploads::UploadSettings;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -45,6 +47,7 @@ pub struct Settings {
     pub mail: MailSettings,
     pub mail_in: MailInSettings,
     pub audit: AuditSettings,
+    pub uploads: UploadSettings,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -121,6 +124,7 @@ impl Default for Settings {
             mail: MailSettings::default(),
             mail_in: MailInSettings::default(),
             audit: AuditSettings::default(),
+            uploads: UploadSettings::default(),
         }
     }
 }
@@ -167,6 +171,7 @@ impl Settings {
         settings.mail.check()?;
         settings.mail_in.check(settings.ingest.file_bytes_max)?;
         settings.audit.check()?;
+        settings.uploads.check()?;
         if settings.ingest.record_bytes_max < 1024
             || settings.ingest.batch_rows == 0
             || settings.ingest.encoders_max == 0

@@ -17,16 +17,33 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload, path::Path};
 use ring::digest;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::{RawZone, folder, publish::remove_staging};
+use super::{DIGEST_OF, RawZone, folder, publish::remove_staging};
 use crate::{
     error::{Error, ErrorKind, Result},
-    seal::{DocumentKey, cipher},
+    seal::{DocumentKey, NameKey, cipher},
     store::uploads::PieceRow,
 };
 
 const PIECE_CONTEXT: &str = "bonded-upload-piece-v1";
 
 impl RawZone {
+    /// The name that bytes of this SHA-256 (lower-case hex) have in the zone, landed or not.
+    ///
+    /// # Errors
+    /// `Input` when it is no SHA-256.
+    pub fn name_of(names: &NameKey, sha256: &str) -> Result<String> {
+        let digits = sha256.bytes().map(|digit| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        });
+        let digits: Option<Vec<u8>> = digits.collect();
+        let digits = digits.filter(|digits| digits.len() == 2 * digest::SHA256_OUTPUT_LEN);
+        let digits = digits.ok_or_else(|| Error::new(ErrorKind::Input, "a SHA-256 is 64 digits 0-9 and a-f"))?;
+        let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+        Ok(names.keyed_digest(DIGEST_OF, &bytes))
+    }
+
     /// Seals a piece into staging, durably, under a name that is answered. Nobody knows of it yet.
     pub async fn stage_piece(
         &self,

@@ -162,11 +162,11 @@ impl TenantStore {
             .bind(delivery_id)
             .execute(&mut *transaction)
             .await?;
-        self.taken(transaction, ended.rows_affected(), upload_id, told).await
+        self.taken(transaction, ended.rows_affected(), upload_id, Some(told)).await
     }
 
     /// Forgets an upload, whatever became of it; its pieces are answered to be removed. `None` when it is not there.
-    pub async fn forget_upload(&self, upload_id: &str, told: NewEvent<'_>) -> Result<Option<Vec<PieceRow>>> {
+    pub async fn forget_upload(&self, upload_id: &str, told: Option<NewEvent<'_>>) -> Result<Option<Vec<PieceRow>>> {
         let mut transaction = self.pool.begin().await?;
         let gone = sqlx::query("DELETE FROM uploads WHERE upload_id = $1").bind(upload_id).execute(&mut *transaction).await?;
         self.taken(transaction, gone.rows_affected(), upload_id, told).await
@@ -177,7 +177,7 @@ impl TenantStore {
         mut transaction: Transaction,
         rows: u64,
         upload_id: &str,
-        told: NewEvent<'_>,
+        told: Option<NewEvent<'_>>,
     ) -> Result<Option<Vec<PieceRow>>> {
         if rows == 0 {
             transaction.rollback().await?;
@@ -190,7 +190,9 @@ impl TenantStore {
             .await?;
         let pieces = rows.iter().map(piece).collect::<Result<_>>()?;
         sqlx::query("DELETE FROM upload_pieces WHERE upload_id = $1").bind(upload_id).execute(&mut *transaction).await?;
-        Self::append_audit_in(&mut transaction, told.at, told.sealed).await?;
+        if let Some(told) = told {
+            Self::append_audit_in(&mut transaction, told.at, told.sealed).await?;
+        }
         transaction.commit().await?;
         Ok(Some(pieces))
     }

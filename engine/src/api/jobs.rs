@@ -127,7 +127,7 @@ async fn work(call: &Call, sql: &str, wire: Wire) -> Answer<Vec<Bytes>> {
     Ok(pieces)
 }
 
-/// Seats for questions: so many over all, and so many of one tenant.
+/// Seats for questions, or for pieces of uploads: so many over all, and so many of one tenant.
 #[derive(Debug)]
 pub struct Queries {
     all: Arc<Semaphore>,

@@ -81,6 +81,12 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "conflict", "in conflict with what is there", detail)
     }
 
+    /// Bytes that are not what was said of them: tus' own status.
+    pub fn checksum(detail: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST);
+        Self::new(status, "checksum", "not what was announced", detail)
+    }
+
     pub fn busy(detail: impl Into<String>, retry_after_s: u64) -> Self {
         let busy = Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", "too many requests", detail);
         Self { retry_after_s: Some(retry_after_s), ..busy }

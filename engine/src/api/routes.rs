@@ -14,3 +14,4 @@ pub mod settings;
 pub mod sql;
 pub mod tokens;
 pub mod trail;
+pub mod uploads;

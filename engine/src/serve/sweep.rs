@@ -1,4 +1,5 @@
-//! The sweep: deliveries that landed and were never finished, because whoever landed them died, are put in the queue.
+//! The sweep: deliveries that landed and were never finished, because whoever landed them died, are put in the queue; uploads in
+//! pieces that were not ended in their time are forgotten.
 //! Promise: nothing that is landed waits for ever, whichever way it came; one that is in the queue is not put there twice.
 //! A console ingest that still runs is not harmed: whoever commits first, the digest is committed once.
 
@@ -8,7 +9,7 @@ use bonded_schemas::TenantId;
 use tokio::sync::watch;
 
 use super::{Shop, Stopped, pause};
-use crate::{error::Result, ingest};
+use crate::{error::Result, ingest, uploads};
 
 const EVERY_MAX: Duration = Duration::from_secs(300);
 
@@ -35,11 +36,15 @@ pub(super) async fn run(shop: Arc<Shop>, mut stop: watch::Receiver<bool>) -> Sto
 }
 
 async fn tenant(shop: &Shop, tenant: &TenantId, after: Duration) -> Result<usize> {
-    let ledger = shop.house.ledger(&(shop.scope_of)(tenant.clone())).await?;
+    let scope = (shop.scope_of)(tenant.clone());
+    let ledger = shop.house.ledger(&scope).await?;
     let before = shop.house.clock.now() - chrono::Duration::from_std(after).unwrap_or(chrono::Duration::MAX);
     let mut count = 0;
     for row in ledger.unfinished(before).await? {
         count += usize::from(shop.enqueue(&ingest::work(tenant, &row)).await?);
+    }
+    if !ledger.uploads_before(uploads::over_ms(&shop.house)).await?.is_empty() {
+        uploads::sweep(&shop.house, &shop.house.tenant(&scope).await?).await?;
     }
     Ok(count)
 }

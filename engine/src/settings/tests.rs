@@ -30,6 +30,8 @@ fn unknown_keys_wrong_types_and_impossible_values_are_refused_by_name() {
         ("[ingest.unpack]\ndepth_max = 0", vec![], "depth_max"),
         ("[serve]\nlease = \"long\"", vec![], "serve.lease"),
         ("[serve]\nleases_max = 0", vec![], "leases_max"),
+        ("[uploads]\nage_max = \"25h\"", vec![], "uploads.age_max"),
+        ("[uploads]\npiece_bytes_max = 1024", vec![], "uploads.piece_bytes_max"),
         ("[maintain]\norphan_grace = \"23h\"", vec![], "orphan_grace"),
         ("[desk]\npassword_cost = 11", vec![], "password_cost"),
         ("[desk]\nsession_max = \"never\"", vec![], "desk.session_max"),

@@ -34,9 +34,14 @@ async fn pieces_lie_sealed_make_up_the_whole_and_go_when_they_are_not_needed() {
         assert!(!stored.windows(10).any(|window| window == b"Entry Summ"), "{name} lies in the clear");
     }
     assert_eq!(whole(&world, &world.acme, UPLOAD, &pieces, &sha256(&plain)).await.unwrap(), plain);
+    let landed = world.land(&world.acme, &plain).await.unwrap();
+    assert_eq!(RawZone::name_of(&world.acme.names, &sha256(&plain)).unwrap(), landed.keyed_digest);
     world.zone.unstage_pieces(&world.acme.scope, &pieces).await;
     world.zone.unstage_pieces(&world.acme.scope, &pieces).await;
-    assert_eq!(world.names().await, Vec::<String>::new());
+    assert_eq!(world.names().await, [landed.path]);
+    for wrong in ["", "00", &"g".repeat(64), &"0".repeat(63), &"A".repeat(64)] {
+        assert_eq!(RawZone::name_of(&world.acme.names, wrong).unwrap_err().kind(), ErrorKind::Input);
+    }
 }
 
 #[tokio::test]
