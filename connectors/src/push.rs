@@ -330,11 +330,10 @@ fn is_loopback(place: &Url) -> bool {
 
 /// What is wrong with the server's certificate, if that is what it is: a wrong pin refuses, all else is set-up.
 fn certificate_error(error: &(dyn std::error::Error + 'static)) -> Option<(ErrorKind, String)> {
-    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    let error: &(dyn std::error::Error + 'static) = match inner {
-        Some(inner) => inner,
-        None => error,
-    };
+    // An I/O error is not the source of what it wraps; it may wrap another.
+    if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        return certificate_error(inner);
+    }
     if let Some(rustls::Error::InvalidCertificate(invalid)) = error.downcast_ref::<rustls::Error>() {
         return Some(match invalid {
             rustls::CertificateError::Other(rustls::OtherError(other)) if other.is::<WrongPin>() => {

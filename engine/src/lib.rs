@@ -21,6 +21,7 @@ pub mod ingest;
 pub mod intake;
 pub mod lakehouse;
 pub mod maintain;
+mod push;
 pub mod rebuild;
 pub mod receipts;
 pub mod refund;

@@ -26,8 +26,8 @@ mod sweep;
 mod upkeep;
 mod worker;
 
-pub(crate) use inbox::ALERT as INBOX_ALERT;
 pub use inbox::InboxAlert;
+pub(crate) use inbox::{ALERT as INBOX_ALERT, drop_file};
 
 /// What the process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]

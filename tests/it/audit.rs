@@ -190,6 +190,7 @@ fn every_command_that_changes_or_reads_anything_leaves_an_event() {
     // Each has a test of its own that looks into the trail, or shows what others left there.
     let elsewhere = [
         "serve",
+        "push",
         "queue retry",
         "queue drop",
         "restore",

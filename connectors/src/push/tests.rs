@@ -75,6 +75,9 @@ impl Server {
                 while let Ok(read @ 1..) = stream.read(&mut bytes).await {
                     hears.lock().unwrap().extend_from_slice(&bytes[..read]);
                     stream.write_all(answer.as_bytes()).await.unwrap();
+                    if !answer.contains("\r\n\r\n") {
+                        break;
+                    }
                 }
             }
         });
@@ -129,7 +132,9 @@ async fn a_pin_takes_nothing_from_the_ordinary_check() {
     let server = Server::start(&made.certificate("now"), &made.key("now"), GOING).await;
     let pins = vec![made.pin("now")];
     for authorities in [None, Some(made.pem(&["other"]))] {
-        let Err(Failure::Setup(error)) = server.asked(&Trust { authorities, pins: pins.clone() }).await else { panic!("believed") };
+        let Err(Failure::Setup(error)) = server.asked(&Trust { authorities, pins: pins.clone() }).await else {
+            panic!("believed")
+        };
         assert_eq!(error.kind(), ErrorKind::Setup, "{error}");
         assert_eq!(server.heard(), "");
     }
@@ -179,9 +184,13 @@ async fn answers_are_told_by_what_to_do_about_them() {
 
 #[test]
 fn a_token_goes_only_where_it_can_be_kept_secret() {
-    for wrong in
-        ["bonded.example", "http://bonded.example", "ftp://localhost", "https://a:b@bonded.example", "https://bonded.example/?a=1"]
-    {
+    for wrong in [
+        "bonded.example",
+        "http://bonded.example",
+        "ftp://localhost",
+        "https://a:b@bonded.example",
+        "https://bonded.example/?a=1",
+    ] {
         let error = Desk::new(wrong, &Trust::default()).expect_err(wrong);
         assert_eq!(error.kind(), ErrorKind::Input, "{wrong}");
     }

@@ -8,6 +8,7 @@ mod asking;
 mod auditing;
 mod keeping;
 mod people;
+mod pushing;
 mod serving;
 mod taking;
 
@@ -15,6 +16,7 @@ pub use asking::*;
 pub use auditing::*;
 pub use keeping::*;
 pub use people::*;
+pub use pushing::*;
 pub use serving::*;
 pub use taking::*;
 
@@ -73,6 +75,11 @@ pub enum Command {
         after_help = "Examples:\n  bonded serve\n  BONDED_SERVE_INBOX=/srv/inbox bonded serve\n  bonded serve --roles worker\n\nFiles are dropped as <inbox>/<tenant>/<file>. A file is taken when it has not changed for serve.settle (2s), and removed\nonce it is safely landed; write under .name or name.part and rename at the end. The first line on standard output is\none JSON object, written when all roles have started."
     )]
     Serve(Serve),
+    /// Deliver files to a front desk elsewhere, or watch a folder and deliver what is put there: an agent that needs no lake
+    #[command(
+        after_help = "Examples:\n  bonded push ES-003.csv --to https://bonded.example --token file:/etc/bonded/token\n  bonded push --watch /srv/outgoing --to https://bonded.example --token env:BONDED_TOKEN\n  bonded push --watch /srv/outgoing --once --to https://bonded.example --token env:BONDED_TOKEN --pin sha256/...=\n\nA pin is the SHA-256 of the public key in the server's certificate:\n  openssl x509 -in cert.pem -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64\n\nLines that break, a busy server, a killed agent: what was kept there is not sent again. Exit codes: 0 all taken, 2 something\nwas refused, 3 the set-up is wrong, 4 the token or the server's key is not the right one, 7 given up, run it again."
+    )]
+    Push(Push),
     /// What waits for a worker, is in work, or was given up
     #[command(after_help = "Examples:\n  bonded queue list\n  bonded queue retry 0198f3c2-...")]
     Queue {

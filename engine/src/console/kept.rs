@@ -120,6 +120,8 @@ pub fn left_by(command: &Command) -> Left {
         | Command::Backup(_)
         | Command::Restore(_)
         | Command::Demo(_) => Left::Itself,
+        // What it delivers leaves its event where it arrives.
+        Command::Push(_) => Left::Nothing,
         Command::Checks(_) | Command::Completions { .. } => Left::Nothing,
     }
 }

@@ -33,6 +33,7 @@ mod maintain;
 mod output;
 mod people;
 mod progress;
+mod push;
 mod query;
 mod queue;
 mod rebuild;
@@ -75,6 +76,8 @@ fn is_broken_pipe(error: &Error) -> bool {
 fn start_log(command: &Command) {
     let standard = match command {
         Command::Serve(_) => "error,ingest=warn,lake=warn,serve=info",
+        Command::Push(args) if args.watch.is_some() => "error,push=info",
+        Command::Push(_) => "error,push=warn",
         _ => "error,ingest=error,lake=warn",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("BONDED_LOG")
@@ -133,6 +136,7 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
         Command::Restore(what) => backup::restore(settings, doors(), &what, output).await,
         Command::Verify(which) => verify::verify(settings, doors(), &which, output).await,
         Command::Demo(demo) => demo::demo(settings, doors(), &demo, output).await,
+        Command::Push(args) => push::push(&args, output).await,
         Command::Tenant { action } if action.needs_no_lake() => shred::without_lake(&action, output),
         Command::Audit(args::Audit { action: Some(action @ args::AuditAction::Verify { .. }), .. }) => {
             audit::check(&action, output)
@@ -175,6 +179,7 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
                 | Command::Restore(_)
                 | Command::Rebuild(_)
                 | Command::Demo(_)
+                | Command::Push(_)
                 | Command::Checks(_)
                 | Command::Completions { .. } => Err(Error::new(ErrorKind::Internal, "this command was already handled")),
             };

@@ -141,7 +141,8 @@ impl Desk {
         // It was there a moment ago, when it was looked at who calls.
         let row = row.ok_or(Denied::NoSession)?;
         let sealed: SealedToken = tenant.unseal("token", &row.token_id, &row.sealed)?;
-        let missing = || crate::Error::new(crate::ErrorKind::Damaged, format!("machine {} names no power of attorney", row.token_id));
+        let missing =
+            || crate::Error::new(crate::ErrorKind::Damaged, format!("machine {} names no power of attorney", row.token_id));
         Ok(Some(sealed.poa.ok_or_else(missing)?))
     }
 

@@ -23,7 +23,7 @@ use crate::{
     lakehouse::Tenant,
 };
 
-mod drop_file;
+pub(crate) mod drop_file;
 #[cfg(test)]
 mod tests;
 

@@ -192,7 +192,9 @@ pub async fn add(
         Added::Missing => Err(Problem::not_found()),
         Added::Unfit => {
             let least = upload.piece_bytes_min;
-            Err(Problem::invalid(format!("a piece has at least {least} bytes, and at most what is missing; only the last has less")))
+            Err(Problem::invalid(format!(
+                "a piece has at least {least} bytes, and at most what is missing; only the last has less"
+            )))
         }
     }
 }

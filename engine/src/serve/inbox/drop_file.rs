@@ -17,12 +17,12 @@ use crate::error::{Error, ErrorKind, Result};
 /// Looked at in one folder at once; what is beyond waits for the next look.
 const LISTED_MAX: usize = 10_000;
 /// What a file is called between being landed and being removed. One that is found was left by a crash.
-const TAKEN: &str = ".taken-";
+pub(crate) const TAKEN: &str = ".taken-";
 const UUID_LENGTH: usize = 36;
 
 /// Which file it is and how it stands; a write changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     size_bytes: u64,
@@ -36,8 +36,14 @@ impl From<&Metadata> for Stamp {
     }
 }
 
+impl Stamp {
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+}
+
 #[derive(Clone, Debug)]
-pub(super) struct DropFile {
+pub(crate) struct DropFile {
     pub path: PathBuf,
     /// As the sender named it.
     pub name: String,
@@ -45,7 +51,7 @@ pub(super) struct DropFile {
 }
 
 /// The files that are meant to be taken, by name; none when the tenant has no folder.
-pub(super) async fn list(folder: PathBuf) -> Result<Vec<DropFile>> {
+pub(crate) async fn list(folder: PathBuf) -> Result<Vec<DropFile>> {
     blocking(move || {
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
@@ -69,7 +75,7 @@ pub(super) async fn list(folder: PathBuf) -> Result<Vec<DropFile>> {
 }
 
 /// None for a name that says: not yet.
-pub(super) fn sent_name(path: &Path) -> Option<String> {
+pub(crate) fn sent_name(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_string_lossy().into_owned();
     if let Some(left) = name.strip_prefix(TAKEN) {
         return left.get(UUID_LENGTH + 1..).map(str::to_owned);
@@ -117,7 +123,7 @@ impl DropFile {
 }
 
 /// Bytes of a file that must stand still while it is read.
-pub(super) struct Steady {
+pub(crate) struct Steady {
     file: tokio::fs::File,
     watched: File,
     stamp: Stamp,
@@ -135,12 +141,12 @@ impl AsyncRead for Steady {
     }
 }
 
-fn cannot(what: &str, path: &Path, error: io::Error) -> Error {
+pub(crate) fn cannot(what: &str, path: &Path, error: io::Error) -> Error {
     let message = format!("cannot {what} {}; mend its permissions or take it away", path.display());
     Error::input(message).with_source(error)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| Err(Error::new(ErrorKind::Internal, "the drop folder").with_source(error)))
