@@ -23,8 +23,10 @@ use crate::{
 
 pub mod folder;
 
-/// The first piece, on a line that nobody knows yet; it doubles with each that gets through, and is halved with each that does not.
+/// The first piece, on a line that nobody knows yet. It is halved with each that does not get through, and doubles when some in
+/// a row did.
 const PIECE_BYTES_FIRST: u64 = 4 << 20;
+const PIECES_IN_A_ROW: u32 = 4;
 const PIECE_BYTES_LEAST: u64 = 64 << 10;
 const PIECE_BYTES_MOST: u64 = 64 << 20;
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), most: Duration::from_secs(60) };
@@ -84,6 +86,8 @@ pub struct Sender {
     /// Without any progress for so long, a file is given up; none: never.
     patience: Option<Duration>,
     piece_bytes: u64,
+    /// Pieces of this length that got through without a break.
+    in_a_row: u32,
 }
 
 /// How one attempt ended that did not fail.
@@ -97,7 +101,7 @@ impl Sender {
     /// # Errors
     /// `Setup` when the token is named wrongly or not there.
     pub fn new(desk: Desk, token: &str, as_of: Option<DateTime<Utc>>, patience: Option<Duration>) -> Result<Self> {
-        let sender = Self { desk, token: token.to_owned(), as_of, patience, piece_bytes: PIECE_BYTES_FIRST };
+        let sender = Self { desk, token: token.to_owned(), as_of, patience, piece_bytes: PIECE_BYTES_FIRST, in_a_row: 0 };
         sender.token()?;
         Ok(sender)
     }
@@ -193,14 +197,17 @@ impl Sender {
                 }
             }
             *moved = true;
-            self.piece_bytes = (self.piece_bytes * 2).min(PIECE_BYTES_MOST);
+            self.in_a_row += 1;
+            if self.in_a_row == PIECES_IN_A_ROW {
+                (self.piece_bytes, self.in_a_row) = ((self.piece_bytes * 2).min(PIECE_BYTES_MOST), 0);
+            }
         }
         Ok(Attempt::Taken(self.desk.finish(token, &standing.upload_id).await?))
     }
 
     /// On a line that breaks often, small pieces get through.
     fn shrink(&mut self) {
-        self.piece_bytes = (self.piece_bytes / 2).max(PIECE_BYTES_LEAST);
+        (self.piece_bytes, self.in_a_row) = ((self.piece_bytes / 2).max(PIECE_BYTES_LEAST), 0);
     }
 
     fn piece_length(&self, standing: &Standing, missing: u64) -> u64 {

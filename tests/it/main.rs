@@ -32,6 +32,7 @@ mod oidc;
 mod people;
 mod pollock;
 mod postgres;
+mod push;
 mod queries_encrypted;
 mod rebuild;
 mod serve;

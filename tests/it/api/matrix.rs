@@ -8,7 +8,10 @@ use bonded_schemas::Report;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::client::{Front, PASSWORD, Person};
+use super::{
+    client::{Front, PASSWORD, Person},
+    uploads::{announcement, digest_of, piece},
+};
 use crate::world::{OTHER, TENANT, World, csv, random_plan};
 
 const COLUMNS: [&str; 12] = [
@@ -182,6 +185,9 @@ impl Cast {
         if (method, path) == ("POST", "/v1/deliveries") {
             return self.upload(index).await;
         }
+        if path.starts_with("/v1/uploads/") {
+            return self.piecewise(person, verb, path, index).await;
+        }
         let path_of_one = match path {
             "/v1/members/{member}" => path.replace("{member}", &self.somebody(&format!("{index}.{method}")).await),
             "/v1/identifiers/{identifier}/suspend" | "/v1/identifiers/{identifier}/resume" => {
@@ -197,6 +203,25 @@ impl Cast {
                 .replace("{fingerprint}", if path.ends_with("/reject") { &things.quarantine } else { &things.drift }),
         };
         self.front.send(person, verb, &path_of_one, body(method, path, index)).await.status.as_u16()
+    }
+
+    /// Of an upload that the person begun, as far as they may, with its one piece for whoever is to end it.
+    async fn piecewise(&self, person: &Person, verb: Method, path: &str, index: usize) -> u16 {
+        let bytes = format!("{verb} {path} {index}").into_bytes();
+        let begun = self.front.post(person, "/v1/uploads", announcement(&bytes)).await;
+        let id = match begun.status.as_u16() {
+            201 => begun.json()["upload"]["upload_id"].as_str().expect("an id").to_owned(),
+            _ => "00000000-0000-4000-8000-000000000000".to_owned(),
+        };
+        let headers = [("upload-offset", "0".to_owned()), ("content-digest", digest_of(&bytes))];
+        if verb == Method::PATCH {
+            return piece(&self.front, person, &id, &headers, &bytes).await.status.as_u16();
+        }
+        if path.ends_with("/finish") {
+            piece(&self.front, person, &id, &headers, &bytes).await;
+        }
+        let body = (verb == Method::POST).then(|| json!({}));
+        self.front.send(person, verb, &path.replace("{upload_id}", &id), body).await.status.as_u16()
     }
 
     async fn upload(&self, index: usize) -> u16 {
@@ -237,6 +262,7 @@ fn body(method: &str, path: &str, index: usize) -> Option<Value> {
         ("POST", "/v1/sql" | "/v1/sql/jobs") => json!({ "sql": "SELECT 1" }),
         ("POST", "/v1/drift/{fingerprint}/accept") => json!({}),
         ("POST", "/v1/drift/{fingerprint}/reject") => json!({ "note": "a file of another house" }),
+        ("POST", "/v1/uploads") => announcement(format!("of {index}").as_bytes()),
         ("POST", "/v1/reconcile") => json!({ "checks": ["entry_check_digit"] }),
         ("POST", "/v1/findings/{finding_id}/explain") => json!({ "note": "agreed with the broker" }),
         ("POST", "/v1/invites") => json!({ "email": format!("guest{index}@lantern.example"), "role": "viewer" }),

@@ -37,6 +37,9 @@ const OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const LENGTH: HeaderName = HeaderName::from_static("upload-length");
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 
+/// Of a piece that is refused so much more than a piece may have is read all the same.
+const DRAINED_MORE_BYTES: u64 = 64 << 10;
+
 /// Answered at once.
 pub fn small() -> OpenApiRouter<Arc<Front>> {
     OpenApiRouter::new().routes(routes!(begin)).routes(routes!(look, cancel))
@@ -167,22 +170,32 @@ pub async fn add(
     headers: HeaderMap,
     body: Body,
 ) -> Answer<Response> {
-    let offset: u64 = told(&headers, OFFSET).ok_or_else(|| Problem::malformed("upload-offset tells where the piece begins"))?;
-    let digest = piece_digest(&headers)?;
+    let mut body = Upload::new(body, call.house().settings.api.upload_pause_max());
+    let answer = added(&call, id, &headers, &mut body).await;
+    if !matches!(&answer, Ok(response) if response.status().is_success()) {
+        // Whoever still sends would not hear why it is refused.
+        let rest = call.house().settings.uploads.piece_bytes_max + DRAINED_MORE_BYTES;
+        tokio::io::copy(&mut body.take(rest), &mut tokio::io::sink()).await.ok();
+    }
+    answer
+}
+
+async fn added(call: &Call, id: Uuid, headers: &HeaderMap, body: &mut Upload) -> Answer<Response> {
+    let offset: u64 = told(headers, OFFSET).ok_or_else(|| Problem::malformed("upload-offset tells where the piece begins"))?;
+    let digest = piece_digest(headers)?;
     let tenant = call.tenant().await?;
     let (house, caller) = (call.house(), call.caller.user.as_str());
-    // What cannot be kept need not be sent.
     let upload = uploads::look(house, &tenant, caller, id).await?.ok_or_else(Problem::not_found)?;
     if upload.offset_bytes != offset {
         return Ok(elsewhere(upload.offset_bytes));
     }
     let limit = upload.piece_bytes_max;
-    if told(&headers, header::CONTENT_LENGTH).is_some_and(|bytes: u64| bytes > limit) {
+    if told(headers, header::CONTENT_LENGTH).is_some_and(|bytes: u64| bytes > limit) {
         return Err(Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE));
     }
     let busy = |_| Problem::busy("as many pieces as may be are on their way", 1);
     let _seat = call.front.pieces.seat(call.scope.tenant()).map_err(busy)?;
-    let piece = received(&call, body, limit).await?;
+    let piece = received(body, limit).await?;
     if bonded_connectors::lake::copy::sha256(&piece) != digest {
         return Err(Problem::checksum("the piece is not what its content-digest says; send it again"));
     }
@@ -219,9 +232,8 @@ fn elsewhere(offset: u64) -> Response {
     response
 }
 
-async fn received(call: &Call, body: Body, limit: u64) -> Answer<Vec<u8>> {
+async fn received(body: &mut Upload, limit: u64) -> Answer<Vec<u8>> {
     let mut piece = Vec::new();
-    let body = Upload::new(body, call.house().settings.api.upload_pause_max());
     let read = body.take(limit + 1).read_to_end(&mut piece).await;
     read.map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => Problem::of_status(StatusCode::REQUEST_TIMEOUT),
