@@ -129,7 +129,7 @@ pub async fn written(State(front): State<Arc<Front>>, mut request: Request, next
     let Some(noted) = seen.take() else { return response };
     let result = match noted.refused {
         Some(why) => format!("refused: {why}"),
-        None if method == Method::GET && response.status().is_success() => "done".to_owned(),
+        None if matches!(method, Method::GET | Method::HEAD) && response.status().is_success() => "done".to_owned(),
         None => return response,
     };
     let action = format!("{method} {}", path.as_deref().unwrap_or("?"));

@@ -1,5 +1,6 @@
 //! A request that names itself by `Idempotency-Key` is carried out once: sent again within a day, it is answered again.
-//! Promise: the same caller, key and request get the first answer; another request under a used key is refused.
+//! Promise: the same caller, key and request get the first answer, or, where that was too large to keep, are told that it was
+//! carried out and where; another request under a used key is refused.
 //! What failed or was refused is not kept: it may be tried again.
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPEATED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const KEY_CHARS_MAX: usize = 100;
 const KEPT_MS: i64 = 24 * 3600 * 1000;
-/// A larger answer is not kept.
+/// Of a larger answer it is kept that it was given.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 
 /// Marks an answer that shows a secret: it is shown once, and kept nowhere.
@@ -38,6 +39,9 @@ struct Kept {
     /// It showed a secret; then there is no body.
     #[serde(default)]
     shown_once: bool,
+    /// It was larger than is kept; then there is no body either.
+    #[serde(default)]
+    too_large: bool,
     status: u16,
     kind: Option<String>,
     location: Option<String>,
@@ -77,7 +81,7 @@ async fn carried_out(front: &Front, key: HeaderValue, request: Request, next: Ne
         Standing::Other => return Err(Problem::invalid("this idempotency-key was that of another request")),
         Standing::Answered(sealed) => {
             tenant.audit(front.house.clock.as_ref(), "request.repeat", &parts.uri.to_string(), "answered again").await?;
-            return again(&tenant, key, &sealed);
+            return again(&tenant, key, &sealed, parts.uri.path());
         }
     }
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
@@ -95,24 +99,28 @@ async fn keep(tenant: &Tenant, key: &str, response: Response) -> Answer<(Option<
     let bytes = axum::body::to_bytes(body, usize::MAX).await.map_err(|_| Problem::internal())?;
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned);
     let shown_once = parts.extensions.get::<ShownOnce>().is_some();
+    let too_large = bytes.len() > ANSWER_BYTES_MAX;
     let kept = Kept {
         shown_once,
+        too_large,
         status: parts.status.as_u16(),
         kind: text(header::CONTENT_TYPE),
         location: text(header::LOCATION),
-        body: if shown_once { String::new() } else { STANDARD.encode(&bytes) },
+        body: if shown_once || too_large { String::new() } else { STANDARD.encode(&bytes) },
     };
-    let sealed = match bytes.len() <= ANSWER_BYTES_MAX {
-        true => Some(tenant.seal("answered", key, &kept)?),
-        false => None,
-    };
+    let sealed = Some(tenant.seal("answered", key, &kept)?);
     Ok((sealed, Response::from_parts(parts, Body::from(bytes))))
 }
 
-fn again(tenant: &Tenant, key: &str, sealed: &str) -> Answer<Response> {
+/// `path`: where the request went, and so what it was about, unless its answer named another place.
+fn again(tenant: &Tenant, key: &str, sealed: &str, path: &str) -> Answer<Response> {
     let kept: Kept = tenant.unseal("answered", key, sealed)?;
     if kept.shown_once {
         return Err(Problem::conflict("this was carried out; the secret in its answer was shown once, and is kept nowhere"));
+    }
+    if kept.too_large {
+        let at = kept.location.as_deref().unwrap_or(path);
+        return Err(Problem::conflict(format!("this was carried out; its answer was too large to be kept: look at {at}")));
     }
     let body = Bytes::from(STANDARD.decode(&kept.body).map_err(|_| Problem::internal())?);
     let mut response = Response::new(Body::from(body));
@@ -126,3 +134,6 @@ fn again(tenant: &Tenant, key: &str, sealed: &str) -> Answer<Response> {
     headers.insert(REPEATED, HeaderValue::from_static("true"));
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use super::{
     client::{Front, Person, Reply},
     matrix::in_days,
 };
-use crate::world::{OTHER, TENANT, World};
+use crate::world::{OTHER, TENANT, World, files_under};
 
 /// The `Content-Digest` of these bytes.
 pub fn digest_of(bytes: &[u8]) -> String {
@@ -79,6 +79,14 @@ async fn a_file_comes_in_pieces_and_every_wrong_piece_is_refused() {
     let head = front.send(&broker, Method::HEAD, &path, None).await.expect(200);
     assert_eq!((offset(&head), &head.headers["upload-length"], head.body.len()), (262_144, &"300000".parse().unwrap(), 0));
     assert_eq!(head.headers["cache-control"], "no-store");
+    let told = world.json(&["audit", "--tenant", TENANT, "--action", "HEAD /v1/uploads/{upload_id}"]);
+    assert_eq!(told.len(), 1, "what was asked by HEAD is written down like what was read");
+    for place in files_under(&world.lake()) {
+        let kept = std::fs::read(&place).unwrap();
+        for clear in [&b"Colour,Weight"[..], b"pieces.csv", sha256(&bytes).as_bytes()] {
+            assert!(!kept.windows(clear.len()).any(|window| window == clear), "{} holds it in the clear", place.display());
+        }
+    }
     assert_eq!(front.get(&broker, &path).await.expect(200).json()["offset_bytes"], 262_144);
     let again = front.post(&broker, "/v1/uploads", announcement(&bytes)).await.expect(200).json();
     assert_eq!((&again["upload"]["upload_id"], &again["upload"]["offset_bytes"]), (&json!(id), &json!(262_144)));
