@@ -258,7 +258,7 @@ fn a_kill_before_the_answer_leaves_nothing_and_one_after_it_loses_nothing() {
         let mut client = Client::connect(port(&server, "smtp"));
         client.begin(&to);
         client.send(&format!("{whole}.\r\n"));
-        std::thread::sleep(Duration::from_millis(random.random_range(0..60)));
+        std::thread::sleep(Duration::from_millis(random.random_range(0..200)));
         server.kill();
         let heard = client.reply().starts_with("250");
         answered += usize::from(heard);
