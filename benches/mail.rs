@@ -99,8 +99,11 @@ async fn run(folder: &Path) -> Outcome<()> {
     let listens = ready.await?;
     let at = listens.first().and_then(|address| address.strip_prefix("smtp://")).ok_or("no address")?.to_owned();
 
-    // Entries of about so many bytes, none of them twice.
+    // Entries of about so many bytes, none of them twice: as many as the first ones show to be needed.
     let entries = Plan::for_size_bytes(7, bytes)?.entries;
+    let mut first = Vec::new();
+    Corpus::new(Plan::new(7, entries))?.write_entries(Report::Es003, 0..entries, &mut first)?;
+    let entries = u32::try_from(u64::from(entries) * bytes / first.len() as u64)?.max(1);
     let corpus = Corpus::new(Plan::new(7, entries * u32::try_from(mails)?))?;
     let (mut times, mut rows) = (Vec::new(), 0);
     for n in 0..u32::try_from(mails)? {
