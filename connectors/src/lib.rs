@@ -2,6 +2,7 @@
 //! Promise: nothing outside this crate names an object-store backend, a KMS, a SQL driver.
 //! Never: no customs rule, no parsing, no SQL question lives here.
 
+pub mod alerts;
 pub mod audit;
 pub mod clock;
 pub mod conformance;

@@ -7,7 +7,7 @@ use std::fmt;
 use async_trait::async_trait;
 use lettre::{
     Address, Message,
-    message::{Mailbox, header::ContentType},
+    message::{Mailbox, MultiPart, header::ContentType},
 };
 
 use crate::error::{Error, ErrorKind, Result};
@@ -20,7 +20,7 @@ mod tests;
 pub use outbox::Outbox;
 pub use smtp::Smtp;
 
-/// One letter to one person, in plain text.
+/// One letter to one person, in plain text, and in HTML beside it where there is some.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mail {
     /// The same however often it is tried, so that a reader can tell a second copy.
@@ -28,6 +28,8 @@ pub struct Mail {
     pub to: String,
     pub subject: String,
     pub text: String,
+    /// The same words for readers that show it; without a picture, a script or a style sheet from elsewhere.
+    pub html: Option<String>,
 }
 
 impl fmt::Debug for Mail {
@@ -52,12 +54,14 @@ pub(crate) fn message(from: &Mailbox, mail: &Mail) -> Result<Message> {
     let unfit = |what: &str| Error::new(ErrorKind::Input, format!("letter {} has {what}", mail.id));
     let to: Address = mail.to.parse().map_err(|_| unfit("no well-formed recipient"))?;
     let domain = from.email.domain();
-    Message::builder()
+    let head = Message::builder()
         .from(from.clone())
         .to(Mailbox::new(None, to))
         .subject(&mail.subject)
-        .message_id(Some(format!("<{}@{domain}>", mail.id)))
-        .header(ContentType::TEXT_PLAIN)
-        .body(mail.text.clone())
-        .map_err(|error| unfit("a form that mail does not take").with_source(error))
+        .message_id(Some(format!("<{}@{domain}>", mail.id)));
+    let whole = match &mail.html {
+        None => head.header(ContentType::TEXT_PLAIN).body(mail.text.clone()),
+        Some(html) => head.multipart(MultiPart::alternative_plain_html(mail.text.clone(), html.clone())),
+    };
+    whole.map_err(|error| unfit("a form that mail does not take").with_source(error))
 }

@@ -16,7 +16,7 @@ const FROM: &str = "Bonded <bonded@nordwind.example>";
 
 fn mail(id: &str, to: &str) -> Mail {
     let text = "123456\n\nis the code. Grüße.\n.\nthe end\n".to_owned();
-    Mail { id: id.into(), to: to.into(), subject: "Your code: naïve\r\nBcc: other@nordwind.example".into(), text }
+    Mail { id: id.into(), to: to.into(), subject: "Your code: naïve\r\nBcc: other@nordwind.example".into(), text, html: None }
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -156,7 +156,7 @@ impl Desk {
         let letter = self.identity().await?.unseal("letter", &row.letter_id, &row.sealed)?;
         let mail = match letter {
             Letter::Mail { .. } if row.expires_ms <= now_ms => return self.give_up(row, "it expired").await,
-            Letter::Mail { to, subject, text } => Mail { id: row.letter_id.clone(), to, subject, text },
+            Letter::Mail { to, subject, text } => Mail { id: row.letter_id.clone(), to, subject, text, html: None },
             Letter::Suspicion(suspicion) => {
                 self.tell_suspicion(&suspicion).await?;
                 self.people.drop_post(&row.letter_id).await?;
