@@ -53,6 +53,7 @@ pub use factors::{Confirmed, Enrolment, Proof};
 pub use post::mailer;
 pub use sessions::SessionInfo;
 pub use sign_in::{Mfa, SignedIn};
+pub(crate) use team::address_of;
 pub use team::{Accepted, Member, MemberState};
 pub use tokens::{Grant, MadeToken, TokenInfo, TokenKind};
 

@@ -3,6 +3,7 @@
 //! Never: no SQL driver, object store or KMS is named here; doors come from `connectors`, questions from `queries`.
 
 pub mod accept;
+pub mod alerts;
 pub mod answers;
 mod api;
 pub mod attest;

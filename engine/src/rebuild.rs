@@ -4,8 +4,8 @@
 //! Never: an object of the raw zone is changed, and a ledger that holds deliveries is not written over.
 //!
 //! The audit trail comes back as far as it was sealed into segments (`audit/keep.rs`), before anything is written to it.
-//! What neither gives: the keys; the trail's newest events; when alerts were raised and findings first seen; scores, until
-//! they are taken again.
+//! What neither gives: the keys; the trail's newest events; when alerts were raised, who took them up and who is to hear of
+//! them; when findings were first seen; scores, until they are taken again.
 
 use bonded_connectors::store::ledger::LedgerRow;
 use bonded_schemas::{Delivery, DeliveryState};
@@ -124,6 +124,8 @@ pub async fn rebuild(house: &Lakehouse, tenant: &Tenant, watch: &(dyn Fn(u64, u6
         }
     }
     count(tenant, &mut rebuilt).await?;
+    // They were told when they were new.
+    tenant.ledger.hush_alerts().await?;
     tenant.audit(house.clock.as_ref(), ACTION, name, DONE).await?;
     Ok(rebuilt)
 }

@@ -22,6 +22,7 @@ use crate::{
 
 mod inbox;
 mod mail;
+mod notify;
 mod sweep;
 mod upkeep;
 mod worker;
@@ -41,6 +42,8 @@ pub enum Role {
     Maintain,
     /// Takes in mail to the tenants' addresses (settings mail_in)
     Mail,
+    /// Tells people and programs of alerts, and gives the sign of life (settings alerts and mail)
+    Notify,
     /// Answers HTTP requests and sends the desk's letters (settings api and mail)
     Api,
 }
@@ -118,6 +121,9 @@ pub async fn run(
             Role::Worker => {
                 running.spawn(worker::run(shop.clone(), workers, stopped.clone()));
                 running.spawn(sweep::run(shop.clone(), stopped.clone()));
+            }
+            Role::Notify => {
+                running.spawn(notify::run(shop.clone(), notify::open(&shop.house)?, stopped.clone()));
             }
             Role::Inbox => {
                 running.spawn(inbox::run(shop.clone(), inbox.clone(), stopped.clone()));

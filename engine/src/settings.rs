@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+mod alerts;
 mod api;
 mod audit;
 mod desk;
@@ -17,6 +18,7 @@ mod oidc;
 mod serve;
 mod uploads;
 
+pub use alerts::AlertSettings;
 pub use api::ApiSettings;
 pub use audit::AuditSettings;
 pub(crate) use desk::millis;
@@ -48,6 +50,7 @@ pub struct Settings {
     pub mail_in: MailInSettings,
     pub audit: AuditSettings,
     pub uploads: UploadSettings,
+    pub alerts: AlertSettings,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -125,6 +128,7 @@ impl Default for Settings {
             mail_in: MailInSettings::default(),
             audit: AuditSettings::default(),
             uploads: UploadSettings::default(),
+            alerts: AlertSettings::default(),
         }
     }
 }
@@ -172,6 +176,7 @@ impl Settings {
         settings.mail_in.check(settings.ingest.file_bytes_max)?;
         settings.audit.check()?;
         settings.uploads.check()?;
+        settings.alerts.check()?;
         if settings.ingest.record_bytes_max < 1024
             || settings.ingest.batch_rows == 0
             || settings.ingest.encoders_max == 0
@@ -205,6 +210,7 @@ impl Settings {
             mail_in: MailInSettings::complete(),
             oidc: OidcSettings::complete(),
             backup: BackupSettings { keys_passphrase: Some(String::new()) },
+            alerts: AlertSettings::complete(),
             query: QuerySettings { checks_dir: Some(PathBuf::new()), ..QuerySettings::default() },
             ..Self::default()
         }

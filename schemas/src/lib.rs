@@ -18,6 +18,7 @@ pub mod importer_number;
 pub mod mail;
 pub mod registry;
 pub mod report;
+pub mod routing;
 pub mod rules;
 pub mod table;
 pub mod tenant;

@@ -3,15 +3,36 @@
 
 use bonded_schemas::{Report, Severity};
 use chrono::{DateTime, Utc};
-use sqlx::{Any, Row, any::AnyArguments, query::Query};
+use sqlx::{
+    Any, Row,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
 
-use super::{TenantStore, audit, audit::NewEvent};
+use super::{TenantStore, audit, audit::NewEvent, tables::Table};
 use crate::error::{Error, ErrorKind, Result};
+
+pub mod life;
+pub mod routes;
+pub mod sendings;
+#[cfg(test)]
+mod tests;
+
+pub use life::{LifeRow, pending};
+pub use routes::RouteRow;
+pub use sendings::{SendingRow, Sendings};
+
+/// Of each tenant's half, beside `alerts` itself.
+pub(super) const TABLES: &[Table] = &[life::TABLE, routes::TABLE];
+/// Of the shared half.
+pub(super) const SHARED: &[Table] = sendings::TABLES;
+
+const COLUMNS: &str = "kind, report, fingerprint, state, severity, raised_at, last_at, deliveries, sealed";
 
 /// An alert as stored; `sealed` is base64 of the sealed details (they name columns).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
-    /// `drift` or `quarantine`.
+    /// `drift`, `quarantine`, `attest`, ...: a word of the field.
     pub kind: String,
     /// A report's code, or empty where none was recognised.
     pub report: String,
@@ -38,13 +59,13 @@ pub struct NewAlert<'a> {
 }
 
 impl<'a> NewAlert<'a> {
-    /// Answers by how many deliveries it was brought; `counts`: this one was not counted before.
-    pub(super) fn raise(self, at: DateTime<Utc>, counts: bool) -> Query<'a, Any, AnyArguments<'a>> {
+    /// Answers by how many deliveries it was brought, and what was decided; `counts`: this one was not counted before.
+    fn raise(self, at: DateTime<Utc>, counts: bool) -> Query<'a, Any, AnyArguments<'a>> {
         sqlx::query(
             "INSERT INTO alerts (kind, report, fingerprint, state, severity, raised_at, last_at, deliveries, sealed)
              VALUES ($1, $2, $3, 'open', $4, $5, $6, 1, $7)
              ON CONFLICT (kind, report, fingerprint) DO UPDATE SET deliveries = alerts.deliveries + $8, last_at = excluded.last_at
-             RETURNING deliveries",
+             RETURNING deliveries, state",
         )
         .bind(self.kind)
         .bind(self.report.map_or("", Report::code))
@@ -70,36 +91,15 @@ impl TenantStore {
     ) -> Result<bool> {
         let new = NewAlert { kind, report, fingerprint, severity, sealed };
         let mut transaction = self.pool.begin().await?;
-        let deliveries = new.raise(at, true).fetch_one(&mut *transaction).await?.try_get::<i64, _>(0)?;
-        self.mark_alert(&mut transaction, kind, fingerprint).await?;
+        let deliveries = self.raise_in(&mut transaction, new, at, true).await?;
         transaction.commit().await?;
         Ok(deliveries == 1)
     }
 
     /// Oldest first.
     pub async fn alerts(&self, kind: &str) -> Result<Vec<Alert>> {
-        let rows = sqlx::query(
-            "SELECT kind, report, fingerprint, state, severity, raised_at, last_at, deliveries, sealed
-             FROM alerts WHERE kind = $1 ORDER BY raised_at, fingerprint",
-        )
-        .bind(kind)
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Alert {
-                    kind: row.try_get(0)?,
-                    report: row.try_get(1)?,
-                    fingerprint: row.try_get(2)?,
-                    state: row.try_get(3)?,
-                    severity: row.try_get(4)?,
-                    raised_at: row.try_get(5)?,
-                    last_at: row.try_get(6)?,
-                    deliveries: row.try_get(7)?,
-                    sealed: row.try_get(8)?,
-                })
-            })
-            .collect()
+        let sql = format!("SELECT {COLUMNS} FROM alerts WHERE kind = $1 ORDER BY raised_at, fingerprint");
+        sqlx::query(&sql).bind(kind).fetch_all(&self.pool).await?.iter().map(alert_row).collect()
     }
 
     pub async fn accept_alert(&self, kind: &str, fingerprint: &str) -> Result<()> {
@@ -128,6 +128,7 @@ impl TenantStore {
             return Err(Error::new(ErrorKind::Input, format!("no {kind} alert {fingerprint}")));
         }
         self.mark_alert(&mut transaction, kind, fingerprint).await?;
+        self.settle_lives(&mut transaction, kind, fingerprint, event.map(|event| event.at)).await?;
         if let Some(event) = event {
             audit::append_in(&mut transaction, event).await?;
         }
@@ -149,4 +150,18 @@ impl TenantStore {
             .await?;
         Ok(())
     }
+}
+
+fn alert_row(row: &AnyRow) -> Result<Alert> {
+    Ok(Alert {
+        kind: row.try_get(0)?,
+        report: row.try_get(1)?,
+        fingerprint: row.try_get(2)?,
+        state: row.try_get(3)?,
+        severity: row.try_get(4)?,
+        raised_at: row.try_get(5)?,
+        last_at: row.try_get(6)?,
+        deliveries: row.try_get(7)?,
+        sealed: row.try_get(8)?,
+    })
 }

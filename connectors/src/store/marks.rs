@@ -4,7 +4,11 @@
 
 use sqlx::Row;
 
-use super::{Connection, TenantStore, alerts::Alert, findings::FindingRow};
+use super::{
+    Connection, TenantStore,
+    alerts::{Alert, LifeRow},
+    findings::FindingRow,
+};
 use crate::{error::Result, seal::NameKey};
 
 /// `marks.what` of an alert; its name is `kind/report/fingerprint`.
@@ -33,6 +37,21 @@ impl Alert {
     }
 }
 
+/// `marks.what` of how an alert stands; its name is the alert's.
+pub const OF_LIFE: &str = "alert life";
+
+impl LifeRow {
+    /// As [`Alert::mark`].
+    pub fn mark(&self, names: &NameKey) -> String {
+        let Self { state, version, since_ms, opened, muted_until_ms, escalate_ms, level, pending, noticed, sealed, .. } = self;
+        let text = format!(
+            "{}\n{state}\n{version}\n{since_ms}\n{opened}\n{muted_until_ms}\n{escalate_ms}\n{level}\n{pending}\n{noticed}\n{sealed}",
+            self.name()
+        );
+        names.keyed_digest("mark of an alert's life", text.as_bytes())
+    }
+}
+
 /// `marks.what` of a finding; its name is its id.
 pub const OF_FINDING: &str = "finding";
 
@@ -46,6 +65,15 @@ impl FindingRow {
 }
 
 impl TenantStore {
+    pub(super) fn is_marking(&self) -> bool {
+        self.names.is_some()
+    }
+
+    pub(super) async fn mark_life(&self, transaction: &mut Connection, row: &LifeRow) -> Result<()> {
+        let Some(names) = &self.names else { return Ok(()) };
+        put(transaction, OF_LIFE, &row.name(), &row.mark(names)).await
+    }
+
     pub(super) async fn mark_finding(&self, transaction: &mut Connection, row: &FindingRow) -> Result<()> {
         let Some(names) = &self.names else { return Ok(()) };
         put(transaction, OF_FINDING, &row.id, &row.mark(names)).await

@@ -1,5 +1,5 @@
-//! The last step of a delivery: its receipt, the alert that it raises and its audit event, in one transaction.
-//! Promise: a crash leaves all three or none of them, so that a delivery taken up again counts in no alert twice and
+//! The last step of a delivery: its receipt, the alerts that it raises and its audit event, in one transaction.
+//! Promise: a crash leaves all of them or none of them, so that a delivery taken up again counts in no alert twice and
 //! misses in no trail.
 
 use bonded_schemas::Report;
@@ -25,7 +25,7 @@ pub struct Sealing<'a> {
     pub keyed_digest: &'a str,
     pub sealed_as: SealedAs,
     pub receipt: &'a str,
-    pub alert: Option<NewAlert<'a>>,
+    pub alerts: &'a [NewAlert<'a>],
     /// The sealed audit event.
     pub event: &'a str,
     pub at: DateTime<Utc>,
@@ -57,10 +57,9 @@ impl TenantStore {
             }
             _ => one_row(first, keyed_digest)?,
         }
-        if let Some(alert) = sealing.alert {
+        for alert in sealing.alerts {
             // A file that was in quarantine and stays there is counted once, however often it comes.
-            alert.raise(sealing.at, first == 1).fetch_one(&mut *transaction).await?;
-            self.mark_alert(&mut transaction, alert.kind, alert.fingerprint).await?;
+            self.raise_in(&mut transaction, *alert, sealing.at, first == 1).await?;
         }
         Self::append_audit_in(&mut transaction, sealing.at, sealing.event).await?;
         transaction.commit().await?;

@@ -3,7 +3,7 @@
 //! start refuses a database in which one lacks them.
 //! Never: the application gets TRUNCATE, REFERENCES or TRIGGER, or any privilege on a table that is in neither list.
 
-use super::{answered, audit, identifiers, identity, people, queue, shreds, uploads};
+use super::{alerts, answered, audit, identifiers, identity, people, queue, shreds, uploads};
 
 /// What the application's role may do to the rows of a table on PostgreSQL. SQLite has no roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ const TENANT: &[Table] = &[
         May::Change,
         &["CREATE TABLE IF NOT EXISTS metadata_files (location TEXT PRIMARY KEY, sha256 TEXT NOT NULL)"],
     ),
-    // Keyed digests of clear cells that change in place: one for each alert.
+    // Keyed digests of clear cells that change in place: one for each alert and its life.
     Table::new(
         "marks",
         May::Change,
@@ -108,12 +108,12 @@ const TENANT: &[Table] = &[
 
 /// Of the shared half. A new one needs nothing but its place here.
 pub(super) fn shared() -> impl Iterator<Item = &'static Table> {
-    [SHARED, audit::TABLES, identity::TABLES, queue::TABLES, shreds::TABLES, people::SHARED, identifiers::SHARED]
+    [SHARED, alerts::SHARED, audit::TABLES, identity::TABLES, queue::TABLES, shreds::TABLES, people::SHARED, identifiers::SHARED]
         .into_iter()
         .flatten()
 }
 
 /// Of each tenant's half.
 pub(super) fn tenant() -> impl Iterator<Item = &'static Table> {
-    [TENANT, answered::TABLES, audit::TABLES, people::TENANT, identifiers::TENANT, uploads::TABLES].into_iter().flatten()
+    [TENANT, alerts::TABLES, answered::TABLES, audit::TABLES, people::TENANT, identifiers::TENANT, uploads::TABLES].into_iter().flatten()
 }

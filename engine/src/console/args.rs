@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+mod alerting;
 mod asking;
 mod auditing;
 mod keeping;
@@ -12,6 +13,7 @@ mod pushing;
 mod serving;
 mod taking;
 
+pub use alerting::*;
 pub use asking::*;
 pub use auditing::*;
 pub use keeping::*;
@@ -230,6 +232,14 @@ pub enum Command {
     Identifier {
         #[command(subcommand)]
         action: IdentifierAction,
+    },
+    /// What somebody has to look at: acknowledge, resolve, mute; and who is told of it
+    #[command(
+        after_help = "Examples:\n  bonded alerts list\n  bonded alerts ack --tenant acme-imports 4f1c... --note \"asking the broker\"\n  bonded alerts resolve --tenant acme-imports 4f1c... --cause \"the portal changed a column\"\n  bonded alerts routes add --tenant acme-imports \"on call\" --role operator --severity error --escalate-after 4h\n  bonded alerts routes add --tenant acme-imports ticketing --webhook env:TICKETS_URL\n\n`bonded serve --roles notify` tells people and programs. Drift and quarantine are decided on by `bonded drift`, which\nresolves their alerts. A tenant without a route tells its owners and admins of errors."
+    )]
+    Alerts {
+        #[command(subcommand)]
+        action: AlertsAction,
     },
     /// The tenants' keys
     Key {

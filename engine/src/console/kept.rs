@@ -7,8 +7,8 @@ use bonded_schemas::TenantId;
 use super::{
     actor,
     args::{
-        Audit, AuditAction, CapeAction, Command, DriftAction, FindingAction, IdentifierAction, KeyAction, MachineAction,
-        MemberAction, OwnerAction, QueueAction, RawAction, RulesAction, ShredAction, TenantAction, TokenAction,
+        AlertsAction, Audit, AuditAction, CapeAction, Command, DriftAction, FindingAction, IdentifierAction, KeyAction, MachineAction,
+        MemberAction, OwnerAction, QueueAction, RawAction, RoutesAction, RulesAction, ShredAction, TenantAction, TokenAction,
     },
     scope, which,
 };
@@ -65,6 +65,18 @@ pub fn left_by(command: &Command) -> Left {
             | IdentifierAction::Rotate { .. }
             | IdentifierAction::Suspend { .. }
             | IdentifierAction::Resume { .. } => Left::Itself,
+        },
+        Command::Alerts { action } => match action {
+            AlertsAction::List(list) => Left::Tenants(list.tenant.clone()),
+            AlertsAction::Routes { action: RoutesAction::List { tenant } } => Left::Tenants(Some(tenant.clone())),
+            AlertsAction::Heartbeat => Left::Lake,
+            AlertsAction::Show(_)
+            | AlertsAction::Ack { .. }
+            | AlertsAction::Resolve { .. }
+            | AlertsAction::Mute { .. }
+            | AlertsAction::Routes { action: RoutesAction::Add(_) | RoutesAction::Remove { .. } | RoutesAction::Test { .. } } => {
+                Left::Itself
+            }
         },
         Command::Key { action } => match action {
             KeyAction::List => Left::Lake,

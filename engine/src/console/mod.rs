@@ -14,6 +14,7 @@ use crate::{
     settings::Settings,
 };
 
+mod alerts;
 mod args;
 mod attest;
 mod audit;
@@ -150,6 +151,7 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
                 Command::Token { action } => people::token(&house, &action, output).await,
                 Command::Machine { action } => people::machine(&house, &action, output).await,
                 Command::Identifier { action } => identifier::identifier(&house, &action, output).await,
+                Command::Alerts { action } => alerts::alerts(&house, &action, output).await,
                 Command::Key { action } => setup::key(&house, &action, output).await,
                 Command::Ingest(ingest) => ingest::ingest(&house, &ingest, output).await,
                 Command::Serve(serve) => serve::serve(house.clone(), &serve).await,

@@ -16,8 +16,8 @@ use crate::{
 pub async fn serve(house: Arc<Lakehouse>, args: &args::Serve) -> Result<u8> {
     let roles = match args.roles.is_empty() {
         false => args.roles.clone(),
-        true if house.settings.serve.inbox.is_some() => vec![Role::Worker, Role::Maintain, Role::Inbox],
-        true => vec![Role::Worker, Role::Maintain],
+        true if house.settings.serve.inbox.is_some() => vec![Role::Worker, Role::Maintain, Role::Notify, Role::Inbox],
+        true => vec![Role::Worker, Role::Maintain, Role::Notify],
     };
     let cannot = |error| Error::setup("cannot listen for signals").with_source(error);
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;

@@ -309,7 +309,7 @@ pub(super) fn authority(scope: &TenantScope) -> Option<Role> {
     actor.role.or_else(|| actor.name.starts_with("console:").then_some(Role::Owner))
 }
 
-pub(super) fn address_of(tenant: &Tenant, row: &MemberRow) -> Result<String> {
+pub(crate) fn address_of(tenant: &Tenant, row: &MemberRow) -> Result<String> {
     Ok(tenant.unseal::<SealedMember>("member", &row.member_id, &row.sealed)?.email)
 }
 

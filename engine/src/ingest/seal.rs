@@ -107,7 +107,7 @@ pub(super) async fn seal(house: &Lakehouse, tenant: &Tenant, landed: &Landed, ou
         keyed_digest: &receipt.keyed_digest,
         sealed_as,
         receipt: &sealed,
-        alert: outcome.alert.as_ref().map(Alert::to_raise),
+        alerts: &outcome.alert.iter().map(Alert::to_raise).collect::<Vec<_>>(),
         event: &tenant.sealed_event("ingest", &landed.delivery.id.to_string(), result)?,
         at: receipt.sealed_at,
     };

@@ -1,4 +1,4 @@
-//! What the control store holds beside ledger, catalog and trail: alerts, mappings, findings, scores.
+//! What the control store holds beside ledger, catalog and trail: alerts and their lives, mappings, findings, scores.
 //! Promise: each sealed text opens for the row it lies in, and each clear cell is bound to a sealed text or a mark.
 
 use std::collections::HashMap;
@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use bonded_connectors::{
     Flaw,
     store::{
-        alerts::Alert,
+        alerts::{Alert, LifeRow, RouteRow},
         dump::Row,
         findings::FindingRow,
-        marks::{OF_ALERT, OF_FINDING},
+        marks::{OF_ALERT, OF_FINDING, OF_LIFE},
     },
 };
 use serde_json::Value;
@@ -18,6 +18,7 @@ use super::{
     Mend, Run, Verified,
     store::{number, text},
 };
+use crate::alerts::routes::is_whole;
 
 pub(super) fn check(run: &Run<'_>, verified: &mut Verified) {
     let cell = |row: &Row, column: &str| text(row, column).unwrap_or_default().to_owned();
@@ -25,6 +26,8 @@ pub(super) fn check(run: &Run<'_>, verified: &mut Verified) {
         run.store.rows("marks").iter().map(|row| ((cell(row, "what"), cell(row, "name")), cell(row, "mark"))).collect();
     let mut told: Told = Vec::new();
     alerts(run, &mut marks, &mut told);
+    lives(run, &mut marks, &mut told);
+    routes(run, &mut told);
     findings(run, &mut marks, &mut told);
     for ((what, name), _) in marks {
         told.push((
@@ -35,7 +38,7 @@ pub(super) fn check(run: &Run<'_>, verified: &mut Verified) {
     scores(run, &mut told);
     mappings(run, &mut told);
     for (flaw, follows) in told {
-        // Alerts, scores and findings come back with a rebuild and a run; what people said of them lies in the raw zone.
+        // Alerts, scores and findings come back with a rebuild and a run; what people decided lies in the raw zone.
         verified.tell(Some(run.tenant), flaw, follows, Mend::Rebuild);
     }
 }
@@ -78,6 +81,56 @@ fn alert(row: &Row) -> Option<Alert> {
         deliveries: number(row, "deliveries")?,
         sealed: cell("sealed")?,
     })
+}
+
+fn lives(run: &Run<'_>, marks: &mut Marks, told: &mut Told) {
+    let follows = "how the alert stands is not to be trusted, and it may not be told";
+    for row in run.store.rows("alert_lives") {
+        let flaw = |what: String| Flaw::new("control store: alert_lives", what).at(text(row, "fingerprint").unwrap_or("?"));
+        let Some(life) = life(row) else {
+            told.push((flaw("has a cell that does not read".into()), follows));
+            continue;
+        };
+        if !life.sealed.is_empty()
+            && let Err(what) = opens(run, OF_LIFE, &life.id(), &life.sealed)
+        {
+            told.push((flaw(what), follows));
+        }
+        let mark = marks.remove(&(OF_LIFE.to_owned(), life.name())).unwrap_or_default();
+        if mark != life.mark(&run.tenant.names) {
+            told.push((flaw("is not what was marked".into()), follows));
+        }
+    }
+}
+
+fn life(row: &Row) -> Option<LifeRow> {
+    let cell = |column: &str| text(row, column).map(str::to_owned);
+    Some(LifeRow {
+        kind: cell("kind")?,
+        report: cell("report")?,
+        fingerprint: cell("fingerprint")?,
+        state: cell("state")?,
+        version: number(row, "version")?,
+        since_ms: number(row, "since_ms")?,
+        opened: number(row, "opened")?,
+        muted_until_ms: number(row, "muted_until_ms")?,
+        escalate_ms: number(row, "escalate_ms")?,
+        level: number(row, "level")?,
+        pending: number(row, "pending")?,
+        noticed: number(row, "noticed")?,
+        sealed: cell("sealed")?,
+    })
+}
+
+fn routes(run: &Run<'_>, told: &mut Told) {
+    for row in run.store.rows("alert_routes") {
+        let cell = |column: &str| text(row, column).unwrap_or_default().to_owned();
+        let row = RouteRow { route_id: cell("route_id"), owner: cell("owner"), sealed: cell("sealed") };
+        if let Err(error) = is_whole(run.tenant, &row) {
+            let flaw = Flaw::new("control store: alert_routes", error.to_string()).at(row.route_id);
+            told.push((flaw, "alerts may not reach those who asked for them"));
+        }
+    }
 }
 
 fn findings(run: &Run<'_>, marks: &mut Marks, told: &mut Told) {
