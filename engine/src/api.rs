@@ -39,7 +39,8 @@ mod signed;
 
 pub(crate) use listen::{Door, certificate_files, prepare};
 use routes::{
-    account, answers, checks, deliveries, drift, house, identifiers, me, members, provider, settings, sql, tokens, trail, uploads,
+    account, alerts, answers, checks, deliveries, drift, house, identifiers, me, members, provider, settings, sql, tokens, trail,
+    uploads,
 };
 
 /// What every request is served from.
@@ -130,6 +131,7 @@ fn small() -> OpenApiRouter<Arc<Front>> {
         .routes(routes!(sql::job, sql::cancel))
         .routes(routes!(sql::fetch))
         .merge(account::routes())
+        .merge(alerts::routes())
         .merge(me::routes())
         .merge(provider::routes())
         .merge(members::routes())

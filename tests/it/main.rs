@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up its house should stop there")]
 
+mod alerts;
 mod api;
 mod attest;
 mod audit;

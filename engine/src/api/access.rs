@@ -44,12 +44,16 @@ actions! {
     DecideDrift,
     /// Running the checks, explaining findings, working alerts
     WorkFindings,
+    /// Hearing of alerts by mail, to one's own address
+    Subscribe,
     ReadMembers,
     /// Inviting, suspending, changing roles; of owners only by owners, which the desk sees to
     ManageMembers,
     /// API tokens of the tenant
     ManageTokens,
     ReadSettings,
+    /// Whom the team tells of alerts, and which webhooks it calls
+    ManageRoutes,
     ReadAudit,
     ExportAudit,
     /// Keys, the identity provider, machine identities, the ingest identifier
@@ -61,7 +65,12 @@ impl Action {
     pub fn needs_step_up(self) -> bool {
         matches!(
             self,
-            Action::Export | Action::ManageMembers | Action::ManageTokens | Action::ExportAudit | Action::ManageIntegrations
+            Action::Export
+                | Action::ManageMembers
+                | Action::ManageTokens
+                | Action::ManageRoutes
+                | Action::ExportAudit
+                | Action::ManageIntegrations
         )
     }
 
@@ -87,7 +96,7 @@ pub fn role_may(role: Role, action: Action) -> bool {
         (Role::Owner, _) => true,
         (Role::Admin, ManageIntegrations) => false,
         (Role::Admin, _) => true,
-        (Role::Operator | Role::Viewer, Read | Query | Export) => true,
+        (Role::Operator | Role::Viewer, Read | Query | Export | Subscribe) => true,
         (Role::Operator, Deliver | Replay | DecideDrift | WorkFindings) => true,
         (Role::Operator | Role::Viewer, _) => false,
     }

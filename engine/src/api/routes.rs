@@ -1,6 +1,7 @@
 //! The endpoints, a file a subject: each reads what it was sent, calls the machine, and answers.
 
 pub mod account;
+pub mod alerts;
 pub mod answers;
 pub mod checks;
 pub mod deliveries;

@@ -7,8 +7,9 @@ use bonded_schemas::TenantId;
 use super::{
     actor,
     args::{
-        AlertsAction, Audit, AuditAction, CapeAction, Command, DriftAction, FindingAction, IdentifierAction, KeyAction, MachineAction,
-        MemberAction, OwnerAction, QueueAction, RawAction, RoutesAction, RulesAction, ShredAction, TenantAction, TokenAction,
+        AlertsAction, Audit, AuditAction, CapeAction, Command, DriftAction, FindingAction, IdentifierAction, KeyAction,
+        MachineAction, MemberAction, OwnerAction, QueueAction, RawAction, RoutesAction, RulesAction, ShredAction, TenantAction,
+        TokenAction,
     },
     scope, which,
 };

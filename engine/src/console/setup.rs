@@ -1,6 +1,7 @@
 //! `init`, `tenant` and `key`: what is done once.
 
 use bonded_connectors::keys::KeyState;
+use bonded_schemas::Severity;
 use serde::Serialize;
 
 use super::{
@@ -10,10 +11,14 @@ use super::{
     scope, shred,
 };
 use crate::{
+    alerts::{
+        notify::plan,
+        raise::{clear, raise},
+    },
     api,
     audit::Change,
     error::{Error, Result},
-    lakehouse::{Doors, Lakehouse},
+    lakehouse::{Doors, Lakehouse, Tenant},
     settings::Settings,
 };
 
@@ -121,6 +126,11 @@ pub async fn key(house: &Lakehouse, action: &KeyAction, output: &Output) -> Resu
         Ok::<_, Error>(serde_json::json!({ "state": key.state, "version": key.version }))
     };
     let before = told().await?;
+    // What is open now can still say that it is being closed.
+    let closing = match action {
+        KeyAction::Disable { .. } => house.tenant(&scope(tenant.clone())).await.ok(),
+        _ => None,
+    };
     let done = match action {
         KeyAction::Rotate { .. } => format!("rotated to version {}", house.keys.rotate(&key).await?),
         KeyAction::Disable { .. } => house.keys.disable(&key).await.map(|()| "disabled".to_owned())?,
@@ -130,10 +140,29 @@ pub async fn key(house: &Lakehouse, action: &KeyAction, output: &Output) -> Resu
     // A disabled key seals no event, so disabling goes into the lake's own trail.
     if matches!(action, KeyAction::Disable { .. }) {
         house.audit_change(super::actor(), verb, tenant.as_str(), &done, change).await?;
+        if let Some(closing) = closing {
+            key_alert(house, &closing, "disabled").await;
+        }
     } else {
         let opened = house.tenant(&scope(tenant.clone())).await?;
+        if matches!(action, KeyAction::Enable { .. }) {
+            clear(house, &opened, "key", None, "state").await?;
+        }
         opened.audit_change(house.clock.as_ref(), verb, opened.key.0.as_str(), &done, change).await?;
     }
     output.object(&serde_json::json!({ "tenant": tenant, "done": done }), || format!("key of {tenant}: {done}"))?;
     Ok(0)
+}
+
+/// Told while the rooms are open: who is to hear of it is found out now, and the letters wait where the lake's own key opens
+/// them. What was asked for is done in any case.
+pub(super) async fn key_alert(house: &Lakehouse, tenant: &Tenant, state: &str) {
+    let body = serde_json::json!({ "state": state });
+    let told = async {
+        raise(house, tenant, "key", None, "state", Severity::Error, &body).await?;
+        plan(house, tenant).await
+    };
+    if let Err(error) = told.await {
+        tracing::warn!(target: "alerts.key", tenant = %tenant.scope.tenant(), %error, "nobody could be told of the key's state");
+    }
 }

@@ -113,7 +113,16 @@ pub async fn shred(house: &Lakehouse, action: &ShredAction, output: &Output) -> 
             })?;
         }
         ShredAction::Approve { order, signature } => {
+            // Its rooms are opened before the key refuses, so that the alert can still be told.
+            let of = shred::list(house).await?.into_iter().find(|known| known.id == *order).map(|known| known.tenant);
+            let closing = match of {
+                Some(tenant) => house.tenant(&super::scope(tenant)).await.ok(),
+                None => None,
+            };
             let order = shred::approve(house, &actor, order, signature).await?;
+            if let Some(closing) = closing {
+                super::setup::key_alert(house, &closing, "pending deletion").await;
+            }
             output.object(&order, || {
                 let at = order.destroy_at.map(|at| at.to_rfc3339()).unwrap_or_default();
                 format!(

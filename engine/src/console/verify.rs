@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bonded_schemas::Severity;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
@@ -14,8 +15,9 @@ use super::{
     scope, which,
 };
 use crate::{
+    alerts::raise::{clear, raise},
     error::{ErrorKind, Result},
-    lakehouse::{Doors, Lakehouse},
+    lakehouse::{Doors, Lakehouse, Tenant},
     settings::Settings,
     verify::{Depth, Remark, Verified, Watch, closed_house, verify as run},
 };
@@ -48,13 +50,34 @@ async fn looked(house: &Lakehouse, args: &args::Verify) -> Result<Verified> {
             count => format!("{count} damaged"),
         };
         // What does not open has no trail to write to, and was told already.
-        if let Ok(tenant) = house.tenant(scope).await
-            && let Err(error) = tenant.audit(house.clock.as_ref(), "verify", own, &result).await
-        {
+        let Ok(tenant) = house.tenant(scope).await else { continue };
+        if let Err(error) = tenant.audit(house.clock.as_ref(), "verify", own, &result).await {
             tracing::warn!(target: "verify.audit", %error, "the run is not in the audit trail");
+        }
+        if let Err(error) = tell(house, &tenant, &verified, args.quick).await {
+            tracing::warn!(target: "verify.alert", %error, "no alert could be raised over this");
         }
     }
     Ok(verified)
+}
+
+/// Damage is an alert; a whole look that finds none settles it.
+async fn tell(house: &Lakehouse, tenant: &Tenant, verified: &Verified, quick: bool) -> Result<()> {
+    let own = tenant.scope.tenant().as_str();
+    let objects: Vec<&str> = verified
+        .damage
+        .iter()
+        .filter(|damage| damage.tenant.as_deref() == Some(own))
+        .map(|damage| damage.object.as_str())
+        .collect();
+    if objects.is_empty() {
+        if !quick {
+            clear(house, tenant, "verify", None, "damage").await?;
+        }
+        return Ok(());
+    }
+    let body = serde_json::json!({ "damaged": objects.len(), "objects": &objects[..objects.len().min(SHOWN_MAX)] });
+    raise(house, tenant, "verify", None, "damage", Severity::Error, &body).await
 }
 
 /// A line on a terminal, once the work lasts longer than a second.

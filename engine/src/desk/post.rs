@@ -9,12 +9,14 @@ use bonded_connectors::{
     mailer::{Mail, Mailer, Outbox, Smtp},
     store::people::{PostRow, accounts::Step},
 };
-use bonded_schemas::{Actor, Role, TenantId};
+use bonded_schemas::{Actor, Role, Severity, TenantId};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Desk, Origin, caller::scope, trail::event};
 use crate::{
+    alerts::raise::raise,
     error::Result,
     settings::{MailSettings, Settings, millis, secret},
 };
@@ -206,6 +208,9 @@ impl Desk {
     async fn tell_team(&self, tenant: &TenantId, actor: &Actor, suspicion: &Suspicion, email: &str) -> Result<Vec<PostRow>> {
         let opened = self.house.enter(&scope(tenant.clone(), actor.clone())).await?;
         opened.audit(self.house.clock.as_ref(), "account.suspicious", email, &suspicion.words()).await?;
+        let severity = if suspicion.of_codes { Severity::Error } else { Severity::Warning };
+        let body = json!({ "account": email, "tries": suspicion.tries, "of_codes": suspicion.of_codes });
+        raise(&self.house, &opened, "suspicion", None, &suspicion.email_digest, severity, &body).await?;
         let mut letters = Vec::new();
         let active = opened.ledger.team().members().await?.into_iter().filter(|member| member.state == "active");
         let looks_after = |role: &str| matches!(role.parse(), Ok(Role::Owner | Role::Admin));

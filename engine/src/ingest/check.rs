@@ -1,8 +1,11 @@
-//! Check: what the values say of the header's drift, and the alerts that drift and quarantine raise.
+//! Check: what the values say of the header's drift, and the alerts that drift, quarantine and unreadable rows raise.
 //! Promise: one alert per (tenant, report, header fingerprint), however many deliveries bring that header.
 
 use bonded_connectors::store::alerts::NewAlert;
-use bonded_schemas::{Binding, Delivery, DeliveryId, Drift, Quarantine, Report, Severity, drift};
+use bonded_schemas::{
+    Binding, Delivery, DeliveryId, DeliveryState, Drift, Quarantine, Receipt, Reject, RejectKind, Report, Severity,
+    delivery::RejectScope, drift,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -10,6 +13,7 @@ use super::{
     parse::{Head, Summary},
 };
 use crate::{
+    alerts::raise::fingerprint,
     error::Result,
     lakehouse::{Lakehouse, Tenant},
 };
@@ -79,6 +83,33 @@ pub(super) fn drift_alert(tenant: &Tenant, landed: &Landed, head: &Head, drift: 
     let sealed = tenant.seal("drift", &fingerprint, &body)?;
     tracing::info!(target: "ingest.drift", report = %head.report, %severity, findings = drift.findings.len());
     Ok(Some(Alert { kind: "drift", report: Some(head.report), fingerprint, severity, sealed }))
+}
+
+/// The sealed body of an alert over rows that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectsAlert {
+    /// The delivery that raised it first.
+    pub delivery_id: DeliveryId,
+    pub rows_read: u64,
+    pub rows_unreadable: u64,
+}
+
+/// One a report, over deliveries of which more rows than usual cannot be read. Totals and page breaks are no rows.
+pub(super) fn rejects_alert(house: &Lakehouse, tenant: &Tenant, receipt: &Receipt) -> Result<Option<Alert>> {
+    let Some(report) = receipt.report.filter(|_| receipt.state == DeliveryState::Committed) else { return Ok(None) };
+    let is_furniture = |reject: &&Reject| reject.scope == RejectScope::Row && reject.kind != RejectKind::Unreadable;
+    let furniture = receipt.rejects.iter().filter(is_furniture).count() as u64;
+    let rows_read = receipt.rows_read.saturating_sub(furniture);
+    let rows_unreadable = receipt.rows_rejected.saturating_sub(furniture);
+    let most = u64::from(house.settings.alerts.rejects_percent);
+    if rows_unreadable.saturating_mul(100) <= rows_read.saturating_mul(most) {
+        return Ok(None);
+    }
+    let fingerprint = fingerprint(tenant, "rejects", report.code());
+    let body = RejectsAlert { delivery_id: receipt.delivery.id, rows_read, rows_unreadable };
+    let sealed = tenant.seal("rejects", &fingerprint, &body)?;
+    tracing::warn!(target: "ingest.rejects", delivery = %receipt.delivery.id, rows_read, rows_unreadable);
+    Ok(Some(Alert { kind: "rejects", report: Some(report), fingerprint, severity: Severity::Warning, sealed }))
 }
 
 pub(super) fn quarantine_alert(tenant: &Tenant, landed: &Landed, quarantine: &Quarantine) -> Result<Alert> {

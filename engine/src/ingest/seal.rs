@@ -8,7 +8,7 @@ use bonded_schemas::{DeliveryState, Drift, MailReport, Quarantine, Receipt, Regi
 
 use super::{
     Landed,
-    check::Alert,
+    check::{Alert, rejects_alert},
     parse::{Head, Summary},
 };
 use crate::{
@@ -103,11 +103,12 @@ pub(super) async fn seal(house: &Lakehouse, tenant: &Tenant, landed: &Landed, ou
         DeliveryState::Unpacked => (SealedAs::Unpacked, "unpacked"),
         DeliveryState::Landed | DeliveryState::Committed => (SealedAs::Committed, "committed"),
     };
+    let alerts: Vec<Alert> = outcome.alert.into_iter().chain(rejects_alert(house, tenant, &receipt)?).collect();
     let sealing = Sealing {
         keyed_digest: &receipt.keyed_digest,
         sealed_as,
         receipt: &sealed,
-        alerts: &outcome.alert.iter().map(Alert::to_raise).collect::<Vec<_>>(),
+        alerts: &alerts.iter().map(Alert::to_raise).collect::<Vec<_>>(),
         event: &tenant.sealed_event("ingest", &landed.delivery.id.to_string(), result)?,
         at: receipt.sealed_at,
     };

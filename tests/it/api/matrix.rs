@@ -35,6 +35,7 @@ struct Things {
     drift: String,
     quarantine: String,
     finding: String,
+    alert: String,
 }
 
 struct Cast {
@@ -124,6 +125,7 @@ fn furnish(world: &World, tenant: &str) -> Things {
         let alert = alerts.iter().find(|alert| alert["alert"] == kind).unwrap_or_else(|| panic!("no {kind}: {alerts:?}"));
         alert["fingerprint"].as_str().expect("text").to_owned()
     };
+    let open = world.json(&["alerts", "list", "--tenant", tenant]);
     let findings = world.json(&["finding", "list", "--tenant", tenant, "--all"]);
     Things {
         delivery: receipts[2]["delivery"]["id"]
@@ -133,6 +135,7 @@ fn furnish(world: &World, tenant: &str) -> Things {
             .to_owned(),
         drift: fingerprint("drift"),
         quarantine: fingerprint("quarantine"),
+        alert: open[0]["alert"].as_str().expect("an id").to_owned(),
         finding: findings.first().expect("a finding")["id"].as_str().expect("text").to_owned(),
     }
 }
@@ -193,10 +196,13 @@ impl Cast {
             "/v1/identifiers/{identifier}/suspend" | "/v1/identifiers/{identifier}/resume" => {
                 path.replace("{identifier}", &self.some_identifier().await)
             }
+            "/v1/alerts/routes/{route}" | "/v1/alerts/routes/{route}/test" => path.replace("{route}", &self.some_route().await),
             "/v1/tokens/{token}" => path.replace("{token}", &self.some_token().await),
             _ => path
                 .replace("{delivery_id}", &things.delivery)
                 .replace("{finding_id}", &things.finding)
+                .replace("{alert}", &things.alert)
+                .replace("{route}", "0123456789abcdef0123456789abcdef")
                 .replace("{phase}", "1")
                 .replace("{session}", "0123456789abcdef0123456789abcdef")
                 .replace("{job_id}", "00000000-0000-4000-8000-000000000000")
@@ -248,6 +254,12 @@ impl Cast {
         listed[0]["identifier"].as_str().expect("an id").to_owned()
     }
 
+    async fn some_route(&self) -> String {
+        let adding = json!({ "name": "brief", "roles": ["viewer"] });
+        let made = self.front.post(&self.people[0], "/v1/alerts/routes", adding).await.expect(201).json();
+        made["route"].as_str().expect("an id").to_owned()
+    }
+
     async fn some_token(&self) -> String {
         let creating = json!({ "name": "brief", "grants": ["read"], "expires_at": in_days(1) });
         let made = self.front.post(&self.people[0], "/v1/tokens", creating).await.expect(201).json();
@@ -265,6 +277,11 @@ fn body(method: &str, path: &str, index: usize) -> Option<Value> {
         ("POST", "/v1/uploads") => announcement(format!("of {index}").as_bytes()),
         ("POST", "/v1/reconcile") => json!({ "checks": ["entry_check_digit"] }),
         ("POST", "/v1/findings/{finding_id}/explain") => json!({ "note": "agreed with the broker" }),
+        ("POST", "/v1/alerts/{alert}/acknowledge") => json!({ "note": "asking the broker" }),
+        ("POST", "/v1/alerts/{alert}/resolve") => json!({ "cause": "mended" }),
+        ("POST", "/v1/alerts/{alert}/mute") => json!({ "until": in_days(2) }),
+        ("POST", "/v1/alerts/subscriptions") => json!({ "name": "mine", "filter": { "kinds": ["drift"] } }),
+        ("POST", "/v1/alerts/routes") => json!({ "name": "on call", "roles": ["operator"], "escalate_after": "4h" }),
         ("POST", "/v1/invites") => json!({ "email": format!("guest{index}@lantern.example"), "role": "viewer" }),
         ("PATCH", "/v1/members/{member}") => json!({ "role": "operator" }),
         ("POST", "/v1/tokens") => json!({ "name": "a", "grants": ["read"], "expires_at": in_days(1) }),
