@@ -172,6 +172,25 @@ async fn a_server_gets_the_letter_and_one_that_is_gone_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_letter_in_html_keeps_its_plain_text_beside_it() {
+    let Some(server) = Server::start(&[]) else { return };
+    let smtp = Smtp::new(&format!("smtp://127.0.0.1:{}", server.port), FROM, Duration::from_secs(5)).unwrap();
+    let html = "<!DOCTYPE html><html><body><b>error drift</b> is new</body></html>".to_owned();
+    let text = "error drift is new\n.\n-- \nthe end\n".to_owned();
+    let mail = Mail { text, html: Some(html.clone()), ..mail("0198-7", "owner@nordwind.example") };
+    smtp.send(&mail).await.unwrap();
+    let letters = server.letters();
+    let letter = &letters[0];
+    assert!(letter.contains("multipart/alternative") && letter.contains("<0198-7@nordwind.example>"), "{letter}");
+    let plain = letter.find("text/plain").expect("plain text");
+    let rich = letter.find("text/html").expect("HTML");
+    assert!(plain < rich, "readers show the last that they can");
+    for part in ["error drift is new", "the end", &html] {
+        assert!(letter.contains(part), "{part}: {letter}");
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_gets_no_letter() {
     let folder = TempDir::new().unwrap();
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();

@@ -197,6 +197,7 @@ impl Cast {
                 path.replace("{identifier}", &self.some_identifier().await)
             }
             "/v1/alerts/routes/{route}" | "/v1/alerts/routes/{route}/test" => path.replace("{route}", &self.some_route().await),
+            "/v1/alerts/subscriptions/{route}" => path.replace("{route}", &self.own_subscription(person).await),
             "/v1/tokens/{token}" => path.replace("{token}", &self.some_token().await),
             _ => path
                 .replace("{delivery_id}", &things.delivery)
@@ -258,6 +259,13 @@ impl Cast {
         let adding = json!({ "name": "brief", "roles": ["viewer"] });
         let made = self.front.post(&self.people[0], "/v1/alerts/routes", adding).await.expect(201).json();
         made["route"].as_str().expect("an id").to_owned()
+    }
+
+    /// Of those who may have one.
+    async fn own_subscription(&self, person: &Person) -> String {
+        let made = self.front.post(person, "/v1/alerts/subscriptions", json!({ "name": "brief" })).await;
+        let id = made.status.is_success().then(|| made.json()["route"].as_str().expect("an id").to_owned());
+        id.unwrap_or_else(|| "0123456789abcdef0123456789abcdef".into())
     }
 
     async fn some_token(&self) -> String {
