@@ -41,7 +41,7 @@ mod sessions;
 mod sign_in;
 mod team;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tokens;
 mod trail;
 

@@ -64,10 +64,11 @@ impl Server {
                 tokio::spawn(async move {
                     match tls {
                         None => serve(stream, way, kept).await,
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => serve(stream, way, kept).await,
-                            Err(_) => (),
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, way, kept).await;
+                            }
+                        }
                     }
                 });
             }

@@ -250,7 +250,7 @@ impl Planner<'_> {
         let life_ms = millis(&self.house.settings.alerts.life);
         Ok(SendingRow {
             tenant: item.tenant.to_string(),
-            sealed: Sending { to, item }.sealed(&self.house, &sending_id).await?,
+            sealed: Sending { to, item }.sealed(self.house, &sending_id).await?,
             sending_id,
             batch,
             due_ms,

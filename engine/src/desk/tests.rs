@@ -20,7 +20,7 @@ use crate::{
 mod accounts;
 mod factors;
 mod limits;
-mod postgres;
+pub(crate) mod postgres;
 mod sessions;
 mod teams;
 mod tokens;

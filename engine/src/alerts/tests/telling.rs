@@ -3,11 +3,7 @@
 use bonded_connectors::{alerts::signature, identity::token::Secret};
 
 use super::*;
-
-#[path = "../../../../connectors/src/store/private_postgres.rs"]
-mod private_postgres;
-
-use private_postgres::PrivatePostgres;
+use crate::desk::tests::postgres::private_postgres::PrivatePostgres;
 
 fn of(kind: &str) -> Filter {
     Filter { kinds: vec![kind.into()], ..Filter::default() }
@@ -271,7 +267,7 @@ async fn whoever_dies_at_whatever_call_each_letter_leaves_and_keeps_its_name() {
         watch.forward(TimeDelta::hours(1));
     }
     watch.look().await;
-    let letters = watch.outside.letters.lock().unwrap();
+    let letters = watch.outside.letters.lock().unwrap().clone();
     let ids: std::collections::BTreeSet<&str> = letters.iter().map(|mail| mail.id.as_str()).collect();
     assert!(deaths >= 6 && ids.len() == 2 && (2..=2 * (1 + deaths)).contains(&letters.len()), "{deaths} {}", letters.len());
     assert_eq!(watch.house.control().sendings().waiting().await.unwrap(), 0);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[path = "../../../../connectors/src/store/private_postgres.rs"]
-mod private_postgres;
+pub(crate) mod private_postgres;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_desk_keeps_its_promises_on_postgresql() {
