@@ -20,8 +20,10 @@ pub mod registry;
 pub mod report;
 pub mod routing;
 pub mod rules;
+pub mod schedule;
 pub mod table;
 pub mod tenant;
+pub mod window;
 
 pub use access::Role;
 pub use delivery::{
