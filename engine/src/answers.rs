@@ -15,7 +15,7 @@ use crate::{
     findings,
     ingest::{DriftAlert, quarantine_text},
     lakehouse::{Lakehouse, Tenant},
-    rules, score,
+    rules, score, watch,
 };
 
 /// So few that some four hundred numbers of the same last digits share them.
@@ -64,19 +64,24 @@ async fn open(house: &Lakehouse, tenant: &Tenant, importer_numbers: ImporterNumb
     Ok(Session::open(parts).await?)
 }
 
-fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch> {
+pub(crate) fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch> {
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
         .map_err(|error: ArrowError| Error::new(ErrorKind::Internal, "a meta table").with_source(error))
 }
 
-fn text<T: Into<String>>(values: impl IntoIterator<Item = Option<T>>) -> ArrayRef {
+pub(crate) fn text<T: Into<String>>(values: impl IntoIterator<Item = Option<T>>) -> ArrayRef {
     Arc::new(StringArray::from_iter(values.into_iter().map(|value| value.map(Into::into))))
 }
 
-fn times(values: impl IntoIterator<Item = chrono::DateTime<chrono::Utc>>) -> ArrayRef {
+pub(crate) fn times(values: impl IntoIterator<Item = chrono::DateTime<chrono::Utc>>) -> ArrayRef {
     Arc::new(
         TimestampMicrosecondArray::from_iter_values(values.into_iter().map(|at| at.timestamp_micros())).with_timezone("+00:00"),
     )
+}
+
+pub(crate) fn maybe_times(values: impl IntoIterator<Item = Option<chrono::DateTime<chrono::Utc>>>) -> ArrayRef {
+    let micros = values.into_iter().map(|at| at.map(|at| at.timestamp_micros()));
+    Arc::new(TimestampMicrosecondArray::from_iter(micros).with_timezone("+00:00"))
 }
 
 fn later(tenant: Tenant) -> Ledger {
@@ -182,5 +187,6 @@ async fn meta(tenant: &Tenant) -> Result<Vec<(String, RecordBatch)>> {
     ];
     tables.extend(findings::meta::tables(tenant).await?);
     tables.extend(score::tables(tenant).await?);
+    tables.extend(watch::meta::tables(tenant).await?);
     Ok(tables)
 }

@@ -33,5 +33,6 @@ pub mod settings;
 pub mod shred;
 pub mod uploads;
 pub mod verify;
+pub mod watch;
 
 pub use error::{Error, ErrorKind, Result};

@@ -2,13 +2,17 @@
 //! Promise: it says when it is ready; asked to stop, it finishes or gives back what it holds within the drain time.
 //! Never: no tenant's scope is made here (whoever starts it says how), and no role but the queue knows of another.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bonded_connectors::store::queue::{Queue, Work};
 use bonded_schemas::{TenantId, TenantScope};
 use serde::Serialize;
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, watch as signal},
     task::JoinSet,
 };
 
@@ -18,6 +22,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     lakehouse::Lakehouse,
     settings::ServeSettings,
+    watch::gauges::Gauges,
 };
 
 mod inbox;
@@ -25,6 +30,7 @@ mod mail;
 mod notify;
 mod sweep;
 mod upkeep;
+mod watch;
 mod worker;
 
 pub use inbox::InboxAlert;
@@ -44,6 +50,8 @@ pub enum Role {
     Mail,
     /// Tells people and programs of alerts, and gives the sign of life (settings alerts and mail)
     Notify,
+    /// Expects each scheduled report and tells of the ones that do not come (setting watch)
+    Watch,
     /// Answers HTTP requests and sends the desk's letters (settings api and mail)
     Api,
 }
@@ -60,6 +68,8 @@ pub(crate) struct Shop {
     pub bell: Notify,
     /// How people recognise this process in `bonded queue list`.
     pub name: String,
+    /// What the role `watch` saw last.
+    pub gauges: Arc<Mutex<Gauges>>,
 }
 
 /// Told once, when every role has started.
@@ -103,8 +113,8 @@ pub async fn run(
     let queue = house.queue().await?;
     let workers = house.settings.serve.worker_count();
     let name = process_name();
-    let shop = Arc::new(Shop { house, queue, scope_of, bell: Notify::new(), name: name.clone() });
-    let (stopping, stopped) = watch::channel(false);
+    let shop = Arc::new(Shop { house, queue, scope_of, bell: Notify::new(), name: name.clone(), gauges: Arc::default() });
+    let (stopping, stopped) = signal::channel(false);
     let mut running: JoinSet<Stopped> = JoinSet::new();
     if let Some(door) = door {
         let desk = Arc::new(Desk::new(shop.house.clone(), desk::mailer(&shop.house.settings)?));
@@ -131,6 +141,9 @@ pub async fn run(
             Role::Maintain => {
                 running.spawn(upkeep::run(shop.clone(), stopped.clone()));
                 running.spawn(upkeep::sign(shop.clone(), stopped.clone()));
+            }
+            Role::Watch => {
+                running.spawn(watch::run(shop.clone(), stopped.clone()));
             }
         }
     }
@@ -162,14 +175,14 @@ fn count(total: &mut Stopped, ended: Option<std::result::Result<Stopped, tokio::
     }
 }
 
-async fn answer(shop: Arc<Shop>, door: api::Door, desk: Arc<Desk>, stop: watch::Receiver<bool>) -> Stopped {
+async fn answer(shop: Arc<Shop>, door: api::Door, desk: Arc<Desk>, stop: signal::Receiver<bool>) -> Stopped {
     if let Err(error) = api::run(shop, door, desk, stop).await {
         tracing::error!(target: "serve.api", %error);
     }
     Stopped::default()
 }
 
-async fn post(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) -> Stopped {
+async fn post(desk: Arc<Desk>, mut stop: signal::Receiver<bool>) -> Stopped {
     desk.send_post(stopped(&mut stop)).await;
     Stopped::default()
 }
@@ -202,13 +215,13 @@ impl Shop {
 }
 
 /// Comes when the process is to stop.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+async fn stopped(stop: &mut signal::Receiver<bool>) {
     // An error means that nobody is left who could ask for a stop: the process ends.
     stop.wait_for(|stop| *stop).await.ok();
 }
 
 /// `false` when the process is to stop.
-async fn pause(length: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+async fn pause(length: Duration, stop: &mut signal::Receiver<bool>) -> bool {
     tokio::select! {
         () = stopped(stop) => false,
         () = tokio::time::sleep(length) => true,

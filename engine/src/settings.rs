@@ -17,6 +17,7 @@ mod mail_in;
 mod oidc;
 mod serve;
 mod uploads;
+mod watch;
 
 pub use alerts::AlertSettings;
 pub use api::ApiSettings;
@@ -28,6 +29,7 @@ pub use mail_in::{Lmtp, MailInSettings};
 pub use oidc::OidcSettings;
 pub use serve::ServeSettings;
 pub use uploads::UploadSettings;
+pub use watch::WatchSettings;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -51,6 +53,7 @@ pub struct Settings {
     pub audit: AuditSettings,
     pub uploads: UploadSettings,
     pub alerts: AlertSettings,
+    pub watch: WatchSettings,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -129,6 +132,7 @@ impl Default for Settings {
             audit: AuditSettings::default(),
             uploads: UploadSettings::default(),
             alerts: AlertSettings::default(),
+            watch: WatchSettings::default(),
         }
     }
 }
@@ -177,6 +181,7 @@ impl Settings {
         settings.audit.check()?;
         settings.uploads.check()?;
         settings.alerts.check()?;
+        settings.watch.check()?;
         if settings.ingest.record_bytes_max < 1024
             || settings.ingest.batch_rows == 0
             || settings.ingest.encoders_max == 0

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -367,6 +367,9 @@ pub struct Receipt {
     /// What was read and deserves a look, by column in table order, the whole file last.
     #[serde(default)]
     pub warnings: Vec<Warning>,
+    /// First and last entry date of the committed rows, where the report has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry_dates: Option<(NaiveDate, NaiveDate)>,
     pub snapshot_id: Option<i64>,
     pub quarantine: Option<Quarantine>,
     /// Of a container: what each member became, in the container's order.

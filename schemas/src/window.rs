@@ -244,10 +244,16 @@ impl Window {
 /// first to arrive closes it.
 pub fn assign(windows: &[Window], arrivals: &[Arrival]) -> BTreeMap<DateTime<Utc>, Arrival> {
     let spent: BTreeSet<ArrivalId> = windows.iter().filter_map(|window| Some(window.closed.as_ref()?.arrival)).collect();
+    // The earliest opening from each window on, so that the last one that had opened is found by halves.
+    let mut opened: Vec<DateTime<Utc>> = windows.iter().map(|window| window.opens_at).collect();
+    for at in (1..opened.len()).rev() {
+        opened[at - 1] = opened[at - 1].min(opened[at]);
+    }
     let mut closers: BTreeMap<DateTime<Utc>, Arrival> = BTreeMap::new();
-    for arrival in arrivals.iter().filter(|arrival| !spent.contains(&arrival.id)) {
-        let Some(home) = windows.iter().rev().find(|window| window.opens_at <= arrival.as_of) else { continue };
-        if home.is_unclosed() {
+    for arrival in arrivals {
+        let Some(at) = opened.partition_point(|opened| *opened <= arrival.as_of).checked_sub(1) else { continue };
+        let home = &windows[at];
+        if home.is_unclosed() && !spent.contains(&arrival.id) {
             let closer = closers.entry(home.due_at).or_insert(*arrival);
             if (arrival.received_at, arrival.id) < (closer.received_at, closer.id) {
                 *closer = *arrival;
@@ -264,21 +270,27 @@ pub fn turn(
     closers: &BTreeMap<DateTime<Utc>, (Arrival, Facts)>,
     now: DateTime<Utc>,
 ) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let mut before: Option<Facts> = None;
+    let mut steps: Vec<Step> = Vec::new();
     for (at, window) in windows.iter().enumerate() {
-        let next_opens = windows.get(at + 1).map(|next| next.opens_at);
         let step = match closers.get(&window.due_at) {
             Some((arrival, facts)) if window.is_unclosed() => {
-                Some(closed(expects, window, *arrival, facts.clone(), before.as_ref(), next_opens))
+                let next_opens = windows.get(at + 1).map(|next| next.opens_at);
+                let before = content_before(&windows[..at], &steps);
+                Some(closed(expects, window, *arrival, facts.clone(), before, next_opens))
             }
             _ => waited(window, now),
         };
-        let closing = step.as_ref().map_or(window, |step| &step.window).closed.as_ref();
-        before = closing.map(|closing| closing.facts.clone()).or(before);
         steps.extend(step);
     }
     steps
+}
+
+/// Content of what closed the last of these windows that anything closed, just now or before.
+fn content_before<'a>(windows: &'a [Window], steps: &'a [Step]) -> Option<&'a str> {
+    let closed_now = steps.iter().map(|step| &step.window).rfind(|window| !window.is_unclosed());
+    let closed_before = windows.iter().rfind(|window| !window.is_unclosed());
+    let last = [closed_now, closed_before].into_iter().flatten().max_by_key(|window| window.due_at)?;
+    last.closed.as_ref()?.facts.content.as_deref()
 }
 
 fn closed(
@@ -286,7 +298,7 @@ fn closed(
     window: &Window,
     arrival: Arrival,
     facts: Facts,
-    before: Option<&Facts>,
+    before: Option<&str>,
     next_opens: Option<DateTime<Utc>>,
 ) -> Step {
     let in_time = arrival.received_at < window.grace_ends_at;
@@ -305,7 +317,7 @@ fn closed(
     }
     if arrival.id.repeated_at.is_some() {
         marks.insert(Mark::Duplicate);
-    } else if facts.content.is_some() && before.is_some_and(|before| before.content == facts.content) {
+    } else if before.is_some() && before == facts.content.as_deref() {
         marks.insert(Mark::Stale);
     }
     let told = marks.iter().any(|mark| mark.is_told()).then_some(Told::Content);

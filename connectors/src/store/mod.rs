@@ -44,6 +44,7 @@ mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod uploads;
+pub mod windows;
 
 pub use pool::Probe;
 pub(crate) use pool::{Connection, Pool, Transaction};

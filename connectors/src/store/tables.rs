@@ -3,7 +3,7 @@
 //! start refuses a database in which one lacks them.
 //! Never: the application gets TRUNCATE, REFERENCES or TRIGGER, or any privilege on a table that is in neither list.
 
-use super::{alerts, answered, audit, identifiers, identity, people, queue, shreds, uploads};
+use super::{alerts, answered, audit, identifiers, identity, people, queue, shreds, uploads, windows};
 
 /// What the application's role may do to the rows of a table on PostgreSQL. SQLite has no roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ pub(super) fn shared() -> impl Iterator<Item = &'static Table> {
 
 /// Of each tenant's half.
 pub(super) fn tenant() -> impl Iterator<Item = &'static Table> {
-    [TENANT, alerts::TABLES, answered::TABLES, audit::TABLES, people::TENANT, identifiers::TENANT, uploads::TABLES]
+    [TENANT, alerts::TABLES, answered::TABLES, audit::TABLES, people::TENANT, identifiers::TENANT, uploads::TABLES, windows::TABLES]
         .into_iter()
         .flatten()
 }

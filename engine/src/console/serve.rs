@@ -16,8 +16,10 @@ use crate::{
 pub async fn serve(house: Arc<Lakehouse>, args: &args::Serve) -> Result<u8> {
     let roles = match args.roles.is_empty() {
         false => args.roles.clone(),
-        true if house.settings.serve.inbox.is_some() => vec![Role::Worker, Role::Maintain, Role::Notify, Role::Inbox],
-        true => vec![Role::Worker, Role::Maintain, Role::Notify],
+        true => {
+            let inbox = house.settings.serve.inbox.is_some().then_some(Role::Inbox);
+            [Role::Worker, Role::Maintain, Role::Watch, Role::Notify].into_iter().chain(inbox).collect()
+        }
     };
     let cannot = |error| Error::setup("cannot listen for signals").with_source(error);
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;

@@ -8,14 +8,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bonded_connectors::store::ledger::LedgerRow;
+use bonded_connectors::store::{ledger::LedgerRow, windows::RepeatRow};
 use bonded_schemas::{Channel, Delivery, DeliveryId, DeliveryState, Envelope, delivery::Container};
 use chrono::{DateTime, Utc};
 use tokio::io::{AsyncRead, ReadBuf};
 use uuid::Uuid;
 
 use super::{
-    Landed,
+    Landed, is_done,
     unpack::{FIRST_BYTES, Packed},
 };
 use crate::{
@@ -58,7 +58,10 @@ pub(super) async fn land(
         envelope: source.envelope,
         poa: source.poa,
     };
+    let (new_id, container) = (new.id, new.container.clone());
     let delivery = note(house, tenant, &sealed.path, new).await?;
+    // A member that its own container brings again, when that is opened once more, did not come again.
+    let repeats = delivery.id != new_id && (container.is_none() || delivery.container != container);
     let row = LedgerRow {
         delivery_id: delivery.id,
         keyed_digest: sealed.keyed_digest,
@@ -72,6 +75,11 @@ pub(super) async fn land(
         sealed_receipt: None,
     };
     let row = tenant.ledger.record_landed(&row).await?;
+    if repeats && is_done(&row) {
+        // What was expected may have come with old bytes: the watch wants to know.
+        let as_of = source.as_of.unwrap_or(received_at);
+        tenant.ledger.record_repeat(&RepeatRow { delivery_id: row.delivery_id, received_at, as_of }).await?;
+    }
     Ok(Landed { delivery, row, sha256: sealed.sha256, packed })
 }
 

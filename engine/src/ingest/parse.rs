@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bonded_schemas::{
     Binding, ColumnProfile, ControlTotal, DeliveryId, DriftFinding, Quarantine, QuarantineReason, Reject, Report, Warning,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 mod columns;
 mod date;
@@ -137,6 +137,8 @@ pub struct Summary {
     pub traits: BTreeMap<String, String>,
     /// What was read and deserves a look, by column in table order, the whole file last.
     pub warnings: Vec<Warning>,
+    /// First and last entry date, where the report has them; told by who writes the rows.
+    pub entry_dates: Option<(NaiveDate, NaiveDate)>,
     /// The dates are not in the orders in which they were read: commit nothing of this reading, and read the file again
     /// with `RowReader::with_date_orders`. The second reading never asks for a third.
     pub date_orders_contradicted: Option<DateOrders>,

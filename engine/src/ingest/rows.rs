@@ -18,6 +18,10 @@ use crate::{
     lakehouse::{Lakehouse, Tenant},
 };
 
+mod dates;
+
+use dates::Dates;
+
 /// Batches that may wait for the writer.
 const QUEUE_BATCHES: usize = 2;
 
@@ -192,7 +196,9 @@ async fn stream(
         Ok(parsed)
     });
     let mut failed = None;
+    let mut dates = Dates::default();
     while let Some(batch) = batches.recv().await {
+        dates.see(&batch);
         if let Err(error) = writer.write(&batch).await {
             failed = Some(error);
             batches.close();
@@ -200,6 +206,7 @@ async fn stream(
     }
     let parsed = parsing.await.map_err(|error| Error::new(ErrorKind::Internal, "the parser").with_source(error))?;
     let written = writer.finish().await;
+    let parsed = parsed.map(|parsed| parsed.map(|summary| Summary { entry_dates: dates.span(), ..summary }));
     match failed {
         Some(error) => Err(error.into()),
         None => Ok((parsed?, written?)),

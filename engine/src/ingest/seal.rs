@@ -91,6 +91,7 @@ pub(super) async fn seal(house: &Lakehouse, tenant: &Tenant, landed: &Landed, ou
         drift: outcome.drift,
         rejects: summary.rejects,
         warnings: summary.warnings,
+        entry_dates: summary.entry_dates,
         snapshot_id,
         quarantine,
         members,

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use chrono::{Days, NaiveDate};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Mark;
@@ -43,6 +43,9 @@ pub struct Facts {
     pub dates: Option<(NaiveDate, NaiveDate)>,
     /// Keyed digest of what it holds.
     pub content: Option<String>,
+    /// When its rows could be asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queryable_at: Option<DateTime<Utc>>,
     /// Of the needed columns, those that are not there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns_missing: Vec<String>,

@@ -8,7 +8,7 @@ use crate::serve::Role;
 
 #[derive(Debug, ClapArgs)]
 pub struct Serve {
-    /// What this process does [default: worker, maintain, notify, and inbox where serve.inbox is set]
+    /// What this process does [default: worker, maintain, watch, notify, and inbox where serve.inbox is set]
     #[arg(long, value_delimiter = ',', value_name = "ROLES")]
     pub roles: Vec<Role>,
 }

@@ -42,7 +42,14 @@ async fn shop(folder: &TempDir) -> Shop {
     };
     let row = land_only(&house, &tenant, source).await.expect("landed");
     let queue = house.queue().await.expect("a queue");
-    let shop = Shop { house: Arc::new(house), queue, scope_of, bell: tokio::sync::Notify::new(), name: "test".into() };
+    let shop = Shop {
+        house: Arc::new(house),
+        queue,
+        scope_of,
+        bell: tokio::sync::Notify::new(),
+        name: "test".into(),
+        gauges: Arc::default(),
+    };
     let work = Work {
         tenant: acme.tenant().clone(),
         keyed_digest: row.keyed_digest,
