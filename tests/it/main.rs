@@ -43,3 +43,4 @@ mod tidy;
 mod tie_out;
 mod verify;
 mod world;
+mod year;
