@@ -40,7 +40,7 @@ mod signed;
 pub(crate) use listen::{Door, certificate_files, prepare};
 use routes::{
     account, alerts, answers, checks, deliveries, drift, house, identifiers, me, members, provider, settings, sql, tokens, trail,
-    uploads,
+    uploads, watching,
 };
 
 /// What every request is served from.
@@ -118,6 +118,7 @@ fn small() -> OpenApiRouter<Arc<Front>> {
     OpenApiRouter::new()
         .routes(routes!(house::alive))
         .routes(routes!(house::ready))
+        .routes(routes!(house::metrics))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::receipt))
         .routes(routes!(drift::list))
@@ -140,6 +141,7 @@ fn small() -> OpenApiRouter<Arc<Front>> {
         .merge(identifiers::routes())
         .merge(trail::routes())
         .merge(uploads::small())
+        .merge(watching::routes())
 }
 
 /// What streams, or works for as long as its own limits allow.

@@ -243,21 +243,26 @@ impl Window {
 /// An arrival is at home in the last window that had opened at its as-of time. Of those at home in an unclosed window, the
 /// first to arrive closes it.
 pub fn assign(windows: &[Window], arrivals: &[Arrival]) -> BTreeMap<DateTime<Utc>, Arrival> {
-    let spent: BTreeSet<ArrivalId> = windows.iter().filter_map(|window| Some(window.closed.as_ref()?.arrival)).collect();
     // The earliest opening from each window on, so that the last one that had opened is found by halves.
     let mut opened: Vec<DateTime<Utc>> = windows.iter().map(|window| window.opens_at).collect();
     for at in (1..opened.len()).rev() {
         opened[at - 1] = opened[at - 1].min(opened[at]);
     }
+    let at_home = |arrival: &Arrival| {
+        let at = opened.partition_point(|opened| *opened <= arrival.as_of).checked_sub(1)?;
+        Some(&windows[at]).filter(|home| home.is_unclosed())
+    };
+    let candidates: Vec<(&Window, &Arrival)> = arrivals.iter().filter_map(|arrival| Some((at_home(arrival)?, arrival))).collect();
     let mut closers: BTreeMap<DateTime<Utc>, Arrival> = BTreeMap::new();
-    for arrival in arrivals {
-        let Some(at) = opened.partition_point(|opened| *opened <= arrival.as_of).checked_sub(1) else { continue };
-        let home = &windows[at];
-        if home.is_unclosed() && !spent.contains(&arrival.id) {
-            let closer = closers.entry(home.due_at).or_insert(*arrival);
-            if (arrival.received_at, arrival.id) < (closer.received_at, closer.id) {
-                *closer = *arrival;
-            }
+    if candidates.is_empty() {
+        return closers;
+    }
+    // A schedule may have changed since an arrival closed a window elsewhere.
+    let spent: BTreeSet<ArrivalId> = windows.iter().filter_map(|window| Some(window.closed.as_ref()?.arrival)).collect();
+    for (home, arrival) in candidates.into_iter().filter(|(_, arrival)| !spent.contains(&arrival.id)) {
+        let closer = closers.entry(home.due_at).or_insert(*arrival);
+        if (arrival.received_at, arrival.id) < (closer.received_at, closer.id) {
+            *closer = *arrival;
         }
     }
     closers

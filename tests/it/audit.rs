@@ -199,6 +199,17 @@ fn every_command_that_changes_or_reads_anything_leaves_an_event() {
         ("key rotate", vec![TENANT], Tenant("key.rotate")),
         ("key disable", vec![TENANT], Lake("key.disable")),
         ("key enable", vec![TENANT], Tenant("key.enable")),
+        (
+            "windows schedule set",
+            vec!["--tenant", TENANT, "--report", "ES-003", "--cadence", "daily 06:00", "--zone", "UTC", "--grace", "6h"],
+            Tenant("windows.schedule.set"),
+        ),
+        ("windows schedule list", vec!["--tenant", TENANT], Tenant("windows.schedule.list")),
+        ("windows list", vec!["--tenant", TENANT], Tenant("windows.list")),
+        ("windows suggest", vec!["--tenant", TENANT], Tenant("windows.suggest")),
+        ("windows check list", vec!["--tenant", TENANT], Tenant("windows.check.list")),
+        ("windows schedule remove", vec!["--tenant", TENANT, "--report", "ES-003"], Tenant("windows.schedule.remove")),
+        ("freshness", vec!["--tenant", TENANT], Tenant("freshness")),
         ("completions", vec!["bash"], Nowhere),
     ];
     // Each has a test of its own that looks into the trail, or shows what others left there.
@@ -219,6 +230,9 @@ fn every_command_that_changes_or_reads_anything_leaves_an_event() {
         "member remove",
         "token revoke",
         "alerts routes test",
+        "windows check show",
+        "windows check tick",
+        "windows check close",
     ];
     let known: BTreeSet<String> = walk.iter().map(|(command, ..)| *command).chain(elsewhere).map(str::to_owned).collect();
     assert_eq!(commands(&world, &[]).into_iter().collect::<BTreeSet<_>>(), known, "a command that nobody walks");

@@ -36,15 +36,19 @@ impl Core<'_> {
         let ahead = now + AHEAD;
         if ahead > self.made_until {
             let (new, until) = self.plan.windows(self.made_until, ahead, self.outages, 10_000);
-            let known: Vec<DateTime<Utc>> = self.windows.iter().map(|window| window.due_at).collect();
-            self.windows.extend(new.into_iter().filter(|window| !known.contains(&window.due_at)));
-            self.windows.sort_by_key(|window| window.due_at);
+            for window in new {
+                // One that was moved may be there already.
+                if let Err(at) = self.windows.binary_search_by_key(&window.due_at, |window| window.due_at) {
+                    self.windows.insert(at, window);
+                }
+            }
             self.made_until = until;
         }
         let alone: Vec<Arrival> = arrivals.iter().map(|(arrival, _)| *arrival).collect();
-        let facts: BTreeMap<_, _> = arrivals.iter().map(|(arrival, facts)| (arrival.id, facts)).collect();
+        let facts =
+            |closer: &Arrival| arrivals.iter().find(|(arrival, _)| arrival.id == closer.id).expect("one of them").1.clone();
         let closers = assign(&self.windows, &alone).into_iter();
-        let closers = closers.map(|(due, arrival)| (due, (arrival, facts[&arrival.id].clone()))).collect();
+        let closers = closers.map(|(due, arrival)| (due, (arrival, facts(&arrival)))).collect();
         for Step { window, told, .. } in turn(&self.plan.expects, &self.windows, &closers, now) {
             self.told.extend(told.map(|told| (window.due_at, told)));
             let at = self.windows.binary_search_by_key(&window.due_at, |window| window.due_at).expect("one of them");

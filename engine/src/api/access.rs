@@ -51,6 +51,8 @@ actions! {
     ManageMembers,
     /// API tokens of the tenant
     ManageTokens,
+    /// When reports are expected, and what of them
+    ManageSchedules,
     ReadSettings,
     /// Whom the team tells of alerts, and which webhooks it calls
     ManageRoutes,

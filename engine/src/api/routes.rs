@@ -16,3 +16,4 @@ pub mod sql;
 pub mod tokens;
 pub mod trail;
 pub mod uploads;
+pub mod watching;

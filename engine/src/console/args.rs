@@ -12,6 +12,7 @@ mod people;
 mod pushing;
 mod serving;
 mod taking;
+mod watching;
 
 pub use alerting::*;
 pub use asking::*;
@@ -21,6 +22,7 @@ pub use people::*;
 pub use pushing::*;
 pub use serving::*;
 pub use taking::*;
+pub use watching::*;
 
 /// CBP ACE Reports become encrypted, queryable, provable history.
 ///
@@ -164,6 +166,19 @@ pub enum Command {
         after_help = "Examples:\n  bonded score --tenant acme-imports\n  bonded query --tenant acme-imports \"SELECT * FROM meta.score_months\"\n\nOf 100 points, 40 are for completeness (cells with a value in the columns that some use needs), 25 for rows (one\nunreadable row in ten loses all), 15 for the header (an error costs 15, a warning 5), 20 for findings (one entry in\nten with an error loses all; a warning counts a quarter; explained and resolved ones do not count). A quarantined\ndelivery scores 0. A month is the mean of its deliveries by as-of time. Run it after `bonded reconcile`."
     )]
     Score(Score),
+    /// When each report is expected, which delivery closed which window, and what to do about a missing one
+    #[command(
+        after_help = "Examples:\n  bonded windows suggest --tenant acme-imports\n  bonded windows schedule set --tenant acme-imports --report ES-003 --cadence \"weekly Mon 06:00\" --zone America/New_York --grace 6h\n  bonded windows list --state missed\n  bonded windows check list\n  bonded windows check close --tenant acme-imports 4f1c2a90 --cause schedule_expired --note \"end date was 31 March\"\n\n`bonded serve` (role watch) tells of a run at the end of its grace, and a day after it was due at the latest."
+    )]
+    Windows {
+        #[command(subcommand)]
+        action: WindowsAction,
+    },
+    /// How fresh each report is, and months in numbers
+    #[command(
+        after_help = "Examples:\n  bonded freshness\n  bonded --json freshness --tenant acme-imports\n  bonded freshness --month 2026-10"
+    )]
+    Freshness(Freshness),
     /// The encrypted tables and their sizes
     Tables(Which),
     /// Join small files, drop old snapshots, remove orphans, re-wrap keys; safe while files are being taken in

@@ -7,9 +7,9 @@ use bonded_schemas::TenantId;
 use super::{
     actor,
     args::{
-        AlertsAction, Audit, AuditAction, CapeAction, Command, DriftAction, FindingAction, IdentifierAction, KeyAction,
-        MachineAction, MemberAction, OwnerAction, QueueAction, RawAction, RoutesAction, RulesAction, ShredAction, TenantAction,
-        TokenAction,
+        AlertsAction, Audit, AuditAction, CapeAction, CheckAction, Command, DriftAction, FindingAction, IdentifierAction, KeyAction,
+        MachineAction, MemberAction, OwnerAction, QueueAction, RawAction, RoutesAction, RulesAction, ScheduleAction, ShredAction,
+        TenantAction, TokenAction, WindowsAction,
     },
     scope, which,
 };
@@ -114,6 +114,20 @@ pub fn left_by(command: &Command) -> Left {
         Command::Cape(cape) => match &cape.action {
             None | Some(CapeAction::Read { .. }) => Left::Itself,
         },
+        Command::Windows { action } => match action {
+            WindowsAction::List(list) => Left::Tenants(list.tenant.clone()),
+            WindowsAction::Suggest { tenant, .. } => Left::Tenants(Some(tenant.clone())),
+            WindowsAction::Schedule { action } => match action {
+                ScheduleAction::Set(_) | ScheduleAction::Remove { .. } => Left::Itself,
+                ScheduleAction::List { tenant } => Left::Tenants(tenant.clone()),
+            },
+            WindowsAction::Check { action } => match action {
+                CheckAction::List { tenant, .. } => Left::Tenants(tenant.clone()),
+                CheckAction::Show { tenant, .. } => Left::Tenants(Some(tenant.clone())),
+                CheckAction::Tick { .. } | CheckAction::Close { .. } => Left::Itself,
+            },
+        },
+        Command::Freshness(freshness) => Left::Tenants(freshness.tenant.clone()),
         Command::Deliveries(which) | Command::Tables(which) => Left::Tenants(which.tenant.clone()),
         Command::Init
         | Command::Ingest(_)

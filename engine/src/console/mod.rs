@@ -46,7 +46,9 @@ mod serve;
 mod setup;
 mod shred;
 mod verify;
+mod windows;
 
+pub(crate) use args::parse_month;
 use args::{Args, Command};
 use output::Output;
 
@@ -176,6 +178,8 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
                 Command::Audit(which) => audit::audit(&house, &which, output).await,
                 Command::Backup(what) => backup::backup(&house, &what, output).await,
                 Command::Score(score) => score::score(&house, &score, output).await,
+                Command::Windows { action } => windows::windows(&house, &action, output).await,
+                Command::Freshness(freshness) => windows::freshness(&house, &freshness, output).await,
                 Command::Init
                 | Command::Verify(_)
                 | Command::Restore(_)

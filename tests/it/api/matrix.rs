@@ -119,6 +119,10 @@ fn furnish(world: &World, tenant: &str) -> Things {
     world.ingest(tenant, &[changed]);
     let odd = world.file(&format!("{tenant}/odd.csv"), format!("Colour,Weight\n{tenant},1\n"));
     world.run(&["ingest", "--tenant", tenant, odd.to_str().expect("text")]);
+    for report in ["ES-001", "ES-002"] {
+        let when = ["--cadence", "weekly Mon 06:00", "--zone", "America/New_York", "--grace", "6h"];
+        world.ok(&[&["windows", "schedule", "set", "--tenant", tenant, "--report", report], when.as_slice()].concat());
+    }
     world.json(&["reconcile", "--tenant", tenant]);
     let alerts = world.json(&["drift", "--tenant", tenant]);
     let fingerprint = |kind: &str| {
@@ -198,12 +202,15 @@ impl Cast {
             }
             "/v1/alerts/routes/{route}" | "/v1/alerts/routes/{route}/test" => path.replace("{route}", &self.some_route().await),
             "/v1/alerts/subscriptions/{route}" => path.replace("{route}", &self.own_subscription(person).await),
+            // Owner and admin have one each to remove.
+            "/v1/schedules/{report}" => path.replace("{report}", ["ES-001", "ES-002", "ES-003"][index.min(2)]),
             "/v1/tokens/{token}" => path.replace("{token}", &self.some_token().await),
             _ => path
                 .replace("{delivery_id}", &things.delivery)
                 .replace("{finding_id}", &things.finding)
                 .replace("{alert}", &things.alert)
                 .replace("{route}", "0123456789abcdef0123456789abcdef")
+                .replace("{check_id}", "00000000-0000-7000-8000-000000000000")
                 .replace("{phase}", "1")
                 .replace("{session}", "0123456789abcdef0123456789abcdef")
                 .replace("{job_id}", "00000000-0000-4000-8000-000000000000")
@@ -290,6 +297,9 @@ fn body(method: &str, path: &str, index: usize) -> Option<Value> {
         ("POST", "/v1/alerts/{alert}/mute") => json!({ "until": in_days(2) }),
         ("POST", "/v1/alerts/subscriptions") => json!({ "name": "mine", "filter": { "kinds": ["drift"] } }),
         ("POST", "/v1/alerts/routes") => json!({ "name": "on call", "roles": ["operator"], "escalate_after": "4h" }),
+        ("PUT", "/v1/schedules/{report}") => json!({ "cadence": "daily 06:00", "zone": "UTC", "grace_minutes": 360 }),
+        ("POST", "/v1/joint-checks/{check_id}/tick") => json!({ "step": 1 }),
+        ("POST", "/v1/joint-checks/{check_id}/close") => json!({ "cause": "schedule_expired" }),
         ("POST", "/v1/invites") => json!({ "email": format!("guest{index}@lantern.example"), "role": "viewer" }),
         ("PATCH", "/v1/members/{member}") => json!({ "role": "operator" }),
         ("POST", "/v1/tokens") => json!({ "name": "a", "grants": ["read"], "expires_at": in_days(1) }),

@@ -104,15 +104,16 @@ pub fn drawn_plan(seed: u64) -> Plan {
     // Mostly weekly, as ACE's own users set them, and some of everything else.
     let cadences = [
         "weekly Mon 06:00",
+        "weekly Mon 06:00",
         "weekly Sun 02:30",
         "weekly Mon,Thu 05:15",
         "weekly Sat 01:30",
+        "weekly Fri 22:00",
         "monthly 1 06:00",
         "monthly 1,15,last 23:45",
         "0 6 29 2 *",
         "30 2 * * mon-fri",
         "daily 06:00",
-        "0 4,16 * * *",
     ];
     let zones = ["America/New_York", "America/Chicago", "Europe/London", "Australia/Lord_Howe", "UTC"];
     let cadence = cadences.choose(&mut rng).expect("some");

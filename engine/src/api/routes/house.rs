@@ -1,6 +1,6 @@
 //! Of the house itself: whether it lives, whether it can work, how to tell it of a weakness.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::{
     Json,
@@ -38,6 +38,20 @@ pub async fn ready(State(front): State<Arc<Front>>) -> Answer<Json<Health>> {
             Err(Problem::unavailable())
         }
     }
+}
+
+/// What the watch of this process saw last, in Prometheus' text format, where settings open it
+#[utoipa::path(get, path = "/metrics", tag = "house", responses((status = 200, content((String = "text/plain")))))]
+pub async fn metrics(State(front): State<Arc<Front>>) -> Answer<Response> {
+    let settings = &front.house.settings.watch;
+    if !settings.metrics {
+        return Err(Problem::not_found());
+    }
+    let text = {
+        let gauges = front.shop.gauges.lock().unwrap_or_else(PoisonError::into_inner);
+        gauges.text(front.house.clock.now(), settings.metrics_name_tenants)
+    };
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
 /// RFC 9116, where settings name a contact.
