@@ -63,6 +63,7 @@ pub struct Kept {
 struct Body {
     report: Report,
     version: i64,
+    made_ms: i64,
     plan: Plan,
     set_by: String,
     set_at: DateTime<Utc>,
@@ -78,14 +79,15 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// What its row is sealed under, and what people name it by.
-    pub fn name(&self) -> String {
-        name(&self.schedule_id, self.window.due_at.timestamp_millis())
+    /// No other window has it.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.schedule_id, self.window.due_at.timestamp_millis())
     }
 }
 
-fn name(schedule_id: &str, due_ms: i64) -> String {
-    format!("{schedule_id}/{due_ms}")
+/// What the row of a window is sealed under.
+fn sealed_under(schedule_id: &str, due_ms: i64, version: i64) -> String {
+    format!("{schedule_id}/{due_ms}/{version}")
 }
 
 /// Every schedule of the tenant, by report.
@@ -93,9 +95,9 @@ pub async fn kept(tenant: &Tenant) -> Result<Vec<Kept>> {
     tenant.ledger.schedules().await?.into_iter().map(|row| opened(tenant, row)).collect()
 }
 
-fn opened(tenant: &Tenant, row: ScheduleRow) -> Result<Kept> {
+pub(crate) fn opened(tenant: &Tenant, row: ScheduleRow) -> Result<Kept> {
     let body: Body = tenant.unseal(SCHEDULE, &row.schedule_id, &row.sealed)?;
-    if (body.report, body.version) != (row.report, row.version) {
+    if (body.report, body.version, body.made_ms) != (row.report, row.version, row.made_ms) {
         return Err(Error::new(ErrorKind::Damaged, format!("the schedule of {} is not what was sealed", row.report)));
     }
     Ok(Kept { report: body.report, plan: body.plan, version: body.version, set_by: body.set_by, set_at: body.set_at, row })
@@ -105,6 +107,7 @@ fn sealed_schedule(tenant: &Tenant, kept: &Kept) -> Result<String> {
     let body = Body {
         report: kept.report,
         version: kept.version,
+        made_ms: kept.row.made_ms,
         plan: kept.plan.clone(),
         set_by: kept.set_by.clone(),
         set_at: kept.set_at,
@@ -115,22 +118,26 @@ fn sealed_schedule(tenant: &Tenant, kept: &Kept) -> Result<String> {
 /// The row of a window; `version` is the one that it becomes.
 fn sealed_window(tenant: &Tenant, expected: &Expected, version: i64) -> Result<WindowRow> {
     let Expected { report, schedule_id, window } = expected;
+    let due_ms = window.due_at.timestamp_millis();
     Ok(WindowRow {
         schedule_id: schedule_id.clone(),
-        due_ms: window.due_at.timestamp_millis(),
+        due_ms,
         report: *report,
         state: window.state.as_str().to_owned(),
         grace_ends_ms: window.grace_ends_at.timestamp_millis(),
         closed_by: window.closed.as_ref().map(|closing| closing.arrival.to_string()),
         version,
-        sealed: tenant.seal(WINDOW, &expected.name(), expected)?,
+        sealed: tenant.seal(WINDOW, &sealed_under(schedule_id, due_ms, version), expected)?,
     })
 }
 
-fn opened_window(tenant: &Tenant, row: &WindowRow) -> Result<Expected> {
-    let expected: Expected = tenant.unseal(WINDOW, &name(&row.schedule_id, row.due_ms), &row.sealed)?;
-    let is_same = (expected.window.state.as_str(), expected.window.due_at.timestamp_millis()) == (row.state.as_str(), row.due_ms)
-        && expected.window.closed.as_ref().map(|closing| closing.arrival.to_string()) == row.closed_by;
+pub(crate) fn opened_window(tenant: &Tenant, row: &WindowRow) -> Result<Expected> {
+    let expected: Expected = tenant.unseal(WINDOW, &sealed_under(&row.schedule_id, row.due_ms, row.version), &row.sealed)?;
+    let window = &expected.window;
+    let clear =
+        (expected.report, window.state.as_str(), window.due_at.timestamp_millis(), window.grace_ends_at.timestamp_millis());
+    let is_same = clear == (row.report, row.state.as_str(), row.due_ms, row.grace_ends_ms)
+        && window.closed.as_ref().map(|closing| closing.arrival.to_string()) == row.closed_by;
     match is_same {
         true => Ok(expected),
         false => Err(Error::new(ErrorKind::Damaged, format!("a window of {} is not what was sealed", row.report))),
@@ -153,20 +160,21 @@ pub async fn make(house: &Lakehouse, tenant: &Tenant) -> Result<()> {
 }
 
 /// Answers how far windows of the schedule are made; less than asked for when it was changed meanwhile.
-async fn make_of(tenant: &Tenant, kept: Kept, until: DateTime<Utc>) -> Result<DateTime<Utc>> {
-    let mut made = millis(kept.row.made_ms);
-    while made < until {
+async fn make_of(tenant: &Tenant, mut kept: Kept, until: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    loop {
+        let made = millis(kept.row.made_ms);
+        if made >= until {
+            return Ok(made);
+        }
         let (windows, reached) = kept.plan.windows(made, until, bonded_schemas::window::outages(), MADE_AT_ONCE_MAX);
         let expected = |window| Expected { report: kept.report, schedule_id: kept.row.schedule_id.clone(), window };
         let rows = windows.into_iter().map(|window| sealed_window(tenant, &expected(window), 1)).collect::<Result<Vec<_>>>()?;
-        // A full millisecond, so that what is read back is not made again.
-        let reached = millis(reached.timestamp_millis());
-        if !tenant.ledger.make_windows(&kept.row, reached.timestamp_millis(), &rows).await? || reached <= made {
-            break;
+        kept.row.made_ms = reached.timestamp_millis();
+        kept.row.sealed = sealed_schedule(tenant, &kept)?;
+        if kept.row.made_ms <= made.timestamp_millis() || !tenant.ledger.make_windows(&kept.row, &rows).await? {
+            return Ok(made);
         }
-        made = reached;
     }
-    Ok(made)
 }
 
 pub(crate) fn millis(ms: i64) -> DateTime<Utc> {

@@ -42,5 +42,6 @@ mod spine;
 mod tidy;
 mod tie_out;
 mod verify;
+mod watch;
 mod world;
 mod year;

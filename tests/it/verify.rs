@@ -44,7 +44,7 @@ async fn verified(lake: &Path, keys: &Path) -> Verified {
 }
 
 /// A lake with everything in it that a lake can hold: three tables, drift, an accepted mapping, a quarantined file, a
-/// container, findings with a note, scores. Its control store lies in its files whole, no journal beside.
+/// container, findings with a note, scores, a schedule with its windows, bytes that came again. Its control store lies in its files whole, no journal beside.
 fn small_lake() -> World {
     let world = World::new();
     let mut plan = random_plan(30).planting(1);
@@ -68,6 +68,10 @@ fn small_lake() -> World {
     let found = world.json(&["finding", "list", "--tenant", TENANT]);
     world.ok(&["finding", "explain", "--tenant", TENANT, found[0]["id"].as_str().unwrap(), "--note", "looked at it"]);
     world.ok(&["score", "--tenant", TENANT]);
+    let when = ["--cadence", "weekly Mon 06:00", "--zone", "America/New_York", "--grace", "6h", "--column", "Entry Type Code"];
+    world.ok(&[&["windows", "schedule", "set", "--tenant", TENANT, "--report", "ES-003"], when.as_slice()].concat());
+    // The same bytes once more leave a row, too.
+    world.ok(&["ingest", "--tenant", TENANT, &names[0]]);
     world
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bonded_schemas::window::{Arrival, Facts, Outage, Plan, State, Step, Told, Window, assign, next_deadline, turn};
 use chrono::{DateTime, TimeDelta, Utc};
 
-mod lake;
+pub mod lake;
 mod script;
 
 use script::{Fate, Script, drawn_plan, outages};

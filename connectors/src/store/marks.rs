@@ -8,6 +8,7 @@ use super::{
     Connection, TenantStore,
     alerts::{Alert, LifeRow},
     findings::FindingRow,
+    windows::RepeatRow,
 };
 use crate::{error::Result, seal::NameKey};
 
@@ -64,6 +65,21 @@ impl FindingRow {
     }
 }
 
+/// `marks.what` of bytes that came again; its name is `delivery/received at`.
+pub const OF_REPEAT: &str = "repeat";
+
+impl RepeatRow {
+    /// As [`Alert::mark`].
+    pub fn mark(&self, names: &NameKey) -> String {
+        let text = format!("{}\n{}\n{}", self.delivery_id, self.received_at.to_rfc3339(), self.as_of.to_rfc3339());
+        names.keyed_digest("mark of a repeat", text.as_bytes())
+    }
+
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.delivery_id, self.received_at.to_rfc3339())
+    }
+}
+
 impl TenantStore {
     pub(super) fn is_marking(&self) -> bool {
         self.names.is_some()
@@ -72,6 +88,11 @@ impl TenantStore {
     pub(super) async fn mark_life(&self, transaction: &mut Connection, row: &LifeRow) -> Result<()> {
         let Some(names) = &self.names else { return Ok(()) };
         put(transaction, OF_LIFE, &row.name(), &row.mark(names)).await
+    }
+
+    pub(super) async fn mark_repeat(&self, transaction: &mut Connection, row: &RepeatRow) -> Result<()> {
+        let Some(names) = &self.names else { return Ok(()) };
+        put(transaction, OF_REPEAT, &row.name(), &row.mark(names)).await
     }
 
     pub(super) async fn mark_finding(&self, transaction: &mut Connection, row: &FindingRow) -> Result<()> {

@@ -178,13 +178,15 @@ impl TenantStore {
         Ok(true)
     }
 
-    /// Makes windows of a schedule as it was read, and says how far they reach; those that are there stay as they are.
-    /// `false` when the schedule was changed since.
-    pub async fn make_windows(&self, schedule: &ScheduleRow, made_ms: i64, rows: &[WindowRow]) -> Result<bool> {
+    /// Makes windows of a schedule, which says how far they reach; those that are there stay as they are. `false` when the
+    /// schedule was changed since, or windows reach further already.
+    pub async fn make_windows(&self, schedule: &ScheduleRow, rows: &[WindowRow]) -> Result<bool> {
         let mut transaction = self.pool.begin().await?;
         // First, because it takes the lock under which all else is done.
-        let done = sqlx::query("UPDATE schedules SET made_ms = $1 WHERE schedule_id = $2 AND version = $3 AND made_ms <= $1")
-            .bind(made_ms)
+        let sql = "UPDATE schedules SET made_ms = $1, sealed = $2 WHERE schedule_id = $3 AND version = $4 AND made_ms <= $1";
+        let done = sqlx::query(sql)
+            .bind(schedule.made_ms)
+            .bind(&schedule.sealed)
             .bind(&schedule.schedule_id)
             .bind(schedule.version)
             .execute(&mut *transaction)
@@ -266,13 +268,18 @@ impl TenantStore {
 
     /// Notes that bytes of an earlier delivery came once more; the same instant counts once.
     pub async fn record_repeat(&self, repeat: &RepeatRow) -> Result<()> {
-        sqlx::query("INSERT INTO repeats (delivery_id, received_at, as_of) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        let mut transaction = self.pool.begin().await?;
+        let sql = "INSERT INTO repeats (delivery_id, received_at, as_of) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+        let done = sqlx::query(sql)
             .bind(repeat.delivery_id.to_string())
             .bind(repeat.received_at.to_rfc3339())
             .bind(repeat.as_of.to_rfc3339())
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await?;
-        Ok(())
+        if done.rows_affected() == 1 {
+            self.mark_repeat(&mut transaction, repeat).await?;
+        }
+        Ok(transaction.commit().await?)
     }
 
     pub async fn repeats(&self) -> Result<Vec<RepeatRow>> {

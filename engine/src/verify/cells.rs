@@ -29,6 +29,9 @@ pub(super) fn check(run: &Run<'_>, verified: &mut Verified) {
     lives(run, &mut marks, &mut told);
     routes(run, &mut told);
     findings(run, &mut marks, &mut told);
+    let mut lost: Told = Vec::new();
+    expected::repeats(run, &mut marks, &mut lost);
+    expected::rows(run, &mut lost);
     for ((what, name), _) in marks {
         told.push((
             Flaw::new("control store: marks", "belongs to no row").at(format!("{what} {name}")),
@@ -41,7 +44,13 @@ pub(super) fn check(run: &Run<'_>, verified: &mut Verified) {
         // Alerts, scores and findings come back with a rebuild and a run; what people decided lies in the raw zone.
         verified.tell(Some(run.tenant), flaw, follows, Mend::Rebuild);
     }
+    for (flaw, follows) in lost {
+        // What people expect is told by nobody but the control store.
+        verified.tell(Some(run.tenant), flaw, follows, Mend::Restore);
+    }
 }
+
+mod expected;
 
 type Told = Vec<(Flaw, &'static str)>;
 type Marks = HashMap<(String, String), String>;

@@ -104,12 +104,24 @@ fn row(tenant: &Tenant, check: &JointCheck, version: i64) -> Result<CheckRow> {
         state: check.state().to_owned(),
         opened_ms: check.opened_at.timestamp_millis(),
         version,
-        sealed: tenant.seal(WHAT, &check.id, check)?,
+        sealed: tenant.seal(WHAT, &sealed_under(&check.id, version), check)?,
     })
 }
 
-fn unsealed(tenant: &Tenant, row: &CheckRow) -> Result<JointCheck> {
-    tenant.unseal(WHAT, &row.check_id, &row.sealed)
+fn sealed_under(id: &str, version: i64) -> String {
+    format!("{id}/{version}")
+}
+
+/// # Errors
+/// `Damaged` when a clear cell is not what was sealed.
+pub(crate) fn unsealed(tenant: &Tenant, row: &CheckRow) -> Result<JointCheck> {
+    let check: JointCheck = tenant.unseal(WHAT, &sealed_under(&row.check_id, row.version), &row.sealed)?;
+    let times = (check.due_at.timestamp_millis(), check.opened_at.timestamp_millis());
+    let clear = (check.id.as_str(), check.schedule_id.as_str(), check.state(), times);
+    match clear == (&*row.check_id, &*row.schedule_id, &*row.state, (row.due_ms, row.opened_ms)) {
+        true => Ok(check),
+        false => Err(Error::new(ErrorKind::Damaged, format!("the joint check {} is not what was sealed", row.check_id))),
+    }
 }
 
 /// The newest first.

@@ -126,3 +126,6 @@ impl Gauges {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

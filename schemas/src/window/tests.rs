@@ -100,7 +100,7 @@ fn a_holiday_is_skipped_moved_or_expected_as_the_plan_says_and_an_outage_too() {
     let plan = Plan { excuse: Excuse::Skip, ..plan("daily 06:00", "America/New_York", 1, 6) };
     let (windows, _) = plan.windows(at("2026-11-24T12:00:00Z"), at("2026-11-25T12:00:00Z"), &down, 9);
     assert_eq!((windows.len(), windows[0].excuse.as_deref(), windows[0].state), (1, Some("reports down"), State::Excused));
-    assert!(parse_outages(&"[[outage]]\nname = \"x\"\nfrom = \"2026-11-25T00:00:00Z\"\nuntil = \"2026-11-24T00:00:00Z\"\nmark = \"G\"\nsource = \"x\"".to_owned()).is_err());
+    assert!(parse_outages("[[outage]]\nname = \"x\"\nfrom = \"2026-11-25T00:00:00Z\"\nuntil = \"2026-11-24T00:00:00Z\"\nmark = \"G\"\nsource = \"x\"").is_err());
     assert!(outages().len() < 10_000, "those compiled in parse");
 }
 

@@ -20,11 +20,16 @@ use super::script::{Look, ROWS, Script, Sent, drawn_plan, start};
 
 const REPORT: Report = Report::Es001;
 
+/// Shows what it was last moved to.
 #[derive(Clone, Debug)]
-struct Moved(Arc<Mutex<DateTime<Utc>>>);
+pub struct Moved(Arc<Mutex<DateTime<Utc>>>);
 
 impl Moved {
-    fn to(&self, at: DateTime<Utc>) {
+    pub fn at(now: DateTime<Utc>) -> Self {
+        Self(Arc::new(Mutex::new(now)))
+    }
+
+    pub fn to(&self, at: DateTime<Utc>) {
         *self.0.lock().expect("no panic") = at;
     }
 }
@@ -36,7 +41,7 @@ impl Clock for Moved {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test establishes its own scopes")]
-fn scope(tenant: TenantId) -> TenantScope {
+pub fn scope(tenant: TenantId) -> TenantScope {
     TenantScope::establish(tenant, "console:year")
 }
 
@@ -79,7 +84,7 @@ async fn the_real_watch_on_a_real_lake_tells_exactly_what_was_planted() {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let mut settings = Settings { lake: folder.path().join("lake").display().to_string(), ..Settings::default() };
     settings.keys.dir = Some(folder.path().join("keys"));
-    let clock = Moved(Arc::new(Mutex::new(start())));
+    let clock = Moved::at(start());
     let doors = || Doors::new(Arc::new(clock.clone()));
     let mut house = Lakehouse::init(settings.clone(), doors()).await.expect("made").0;
 

@@ -59,16 +59,18 @@ async fn conforms(place: Place) {
 
     // Two processes make them at the same moment, one further than the other: each is there once.
     let rows: Vec<WindowRow> = (1..=4).map(|n| row(n * HOUR_MS)).collect();
+    let until = |hour: i64| ScheduleRow { made_ms: hour * HOUR_MS, sealed: format!("plan {hour}"), ..first.clone() };
+    let (near, far) = (until(2), until(4));
     let (short, long) = (store.clone(), store.clone());
-    let both = tokio::join!(short.make_windows(&first, 2 * HOUR_MS, &rows[..2]), long.make_windows(&first, 4 * HOUR_MS, &rows));
+    let both = tokio::join!(short.make_windows(&near, &rows[..2]), long.make_windows(&far, &rows));
     // Whoever comes last with less is told that there is more already.
     assert!(both.1.expect("made") || both.0.expect("made"));
-    assert!(store.make_windows(&first, 4 * HOUR_MS, &rows).await.expect("made again"));
-    assert!(!store.make_windows(&first, HOUR_MS, &rows).await.expect("never back"));
+    assert!(store.make_windows(&until(4), &rows).await.expect("made again"));
+    assert!(!store.make_windows(&until(1), &rows).await.expect("never back"));
     assert_eq!(store.windows(0, i64::MAX).await.expect("listed"), rows);
     assert_eq!(store.windows(2 * HOUR_MS, 3 * HOUR_MS).await.expect("listed"), rows[1..3]);
-    let stale = ScheduleRow { version: 9, ..first.clone() };
-    assert!(!store.make_windows(&stale, 9 * HOUR_MS, &[row(9 * HOUR_MS)]).await.expect("answered"), "not of this version");
+    let stale = ScheduleRow { version: 9, ..until(9) };
+    assert!(!store.make_windows(&stale, &[row(9 * HOUR_MS)]).await.expect("answered"), "not of this version");
 
     // Missed, with its alert and its check; another who read it before is late.
     let raise =
