@@ -3,10 +3,14 @@
 //! Never: a cause is proven by what did not come, nor is another tenant named. The order is by strength of evidence, not a
 //! probability.
 
-use bonded_schemas::{Channel, DeliveryState, Report, Severity, calendar::holiday, window::State};
+use bonded_schemas::{
+    DeliveryState, Report, Severity,
+    calendar::holiday,
+    mail::{MailClass, MailReport},
+    window::State,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{Elsewhere, Expected, Kept};
 use crate::{
@@ -24,7 +28,7 @@ pub enum Cause {
     Quarantined,
     /// A file stays in the drop folder.
     DropFolder,
-    /// A mail came back, or one was refused or set apart.
+    /// A mail came back, was refused, or looks like a forgery.
     MailTrouble,
     /// A file that is no report we know came instead.
     ReportRenamed,
@@ -118,6 +122,8 @@ pub struct Evidence {
     pub drifted: u64,
     pub in_drop_folder: u64,
     pub mails_in_trouble: u64,
+    /// Mails of CBP's portal that speak of a password.
+    pub password_notices: u64,
     /// Anything at all arrived, whatever became of it.
     pub arrived: u64,
     /// Of so many other tenants, so many miss a run due at the same time.
@@ -148,6 +154,13 @@ pub async fn gather(
         }
         evidence.arrived += 1;
         let receipt = receipts::unsealed(tenant, &row)?;
+        if let Some(mail) = receipt.as_ref().and_then(|receipt| receipt.mail.as_ref()) {
+            let set_apart = row.state == DeliveryState::Quarantined;
+            evidence.mails_in_trouble +=
+                u64::from(set_apart || matches!(mail.class, MailClass::Bounce | MailClass::PhishingSuspect));
+            evidence.password_notices += u64::from(speaks_of_password(mail));
+            continue;
+        }
         match (row.state, &receipt) {
             (DeliveryState::Landed, _) | (DeliveryState::Committed, None) => evidence.unfinished += 1,
             (DeliveryState::Quarantined, Some(receipt)) => {
@@ -155,9 +168,6 @@ pub async fn gather(
                 match nearest {
                     Some(nearest) if nearest == report => evidence.quarantined_like_it += 1,
                     Some(_) => {}
-                    None if receipt.delivery.channel == Channel::Mail && receipt.delivery.envelope.is_some() => {
-                        evidence.mails_in_trouble += 1;
-                    }
                     None => evidence.quarantined_unknown += 1,
                 }
             }
@@ -166,12 +176,7 @@ pub async fn gather(
                     evidence.other_reports.push(other);
                 }
             }
-            (DeliveryState::Unpacked, Some(receipt)) => {
-                // What the mail's own receipt says of its kind, where it says so.
-                let class = serde_json::to_value(receipt)?;
-                evidence.mails_in_trouble += u64::from(is_bounce(&class));
-            }
-            (DeliveryState::Quarantined | DeliveryState::Unpacked, None) => {}
+            (DeliveryState::Unpacked, _) | (DeliveryState::Quarantined, None) => {}
         }
     }
     let since = |text: &str| DateTime::parse_from_rfc3339(text).is_ok_and(|at| at >= window.opens_at);
@@ -195,9 +200,10 @@ pub async fn gather(
     Ok(evidence)
 }
 
-/// A receipt of a mail may name the class of the mail.
-fn is_bounce(receipt: &Value) -> bool {
-    receipt["mail"]["class"] == "bounce"
+/// A notice of the portal whose signs name a password.
+fn speaks_of_password(mail: &MailReport) -> bool {
+    let names_it = |seen: &str| seen.to_ascii_lowercase().contains("password");
+    mail.class == MailClass::PortalNotice && mail.evidence.iter().any(|sign| names_it(&sign.seen))
 }
 
 /// Causes by how much speaks for each, the strongest first.
@@ -232,7 +238,7 @@ pub fn rank(report: Report, evidence: &Evidence) -> Vec<Likely> {
     }
     if evidence.mails_in_trouble > 0 {
         let mails = count(evidence.mails_in_trouble, "mail", "mails");
-        add(Cause::MailTrouble, 78, format!("{mails} since the window opened came back, were refused or held no report"));
+        add(Cause::MailTrouble, 78, format!("{mails} since the window opened came back, were set apart or look like a forgery"));
     }
     if evidence.quarantined_unknown + evidence.drifted > 0 {
         let seen = format!(
@@ -254,6 +260,10 @@ pub fn rank(report: Report, evidence: &Evidence) -> Vec<Likely> {
     }
     if let Some(name) = &evidence.holiday {
         add(Cause::Holiday, 60, format!("it was due on {name}"));
+    }
+    if evidence.password_notices > 0 {
+        let mails = count(evidence.password_notices, "notice", "notices");
+        add(Cause::PasswordExpired, 82, format!("{mails} of CBP's portal since the window opened speak of a password"));
     }
     let since = match evidence.last_received_at {
         Some(at) => format!("{report} last arrived {}", at.format("%Y-%m-%d")),
@@ -353,6 +363,7 @@ mod tests {
         assert_eq!(first(&Evidence { holiday: Some("Labor Day".into()), ..silent.clone() }), Cause::Holiday);
         assert_eq!(first(&Evidence { quarantined_unknown: 1, arrived: 1, ..others.clone() }), Cause::ReportRenamed);
         assert_eq!(first(&Evidence { mails_in_trouble: 1, arrived: 1, ..others.clone() }), Cause::MailTrouble);
+        assert_eq!(first(&Evidence { password_notices: 1, arrived: 1, ..silent.clone() }), Cause::PasswordExpired);
         assert_eq!(first(&Evidence { in_drop_folder: 1, ..others.clone() }), Cause::DropFolder);
         assert_eq!(first(&Evidence { quarantined_like_it: 1, arrived: 1, ..others.clone() }), Cause::Quarantined);
         assert_eq!(first(&Evidence { unfinished: 1, quarantined_like_it: 1, arrived: 2, ..others }), Cause::QueueBehind);
@@ -369,8 +380,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bounce_is_read_from_the_receipt_of_a_mail() {
-        assert!(is_bounce(&serde_json::json!({ "mail": { "class": "bounce" } })));
-        assert!(!is_bounce(&serde_json::json!({ "mail": { "class": "report" } })) && !is_bounce(&serde_json::json!({})));
+    fn only_the_portal_itself_speaks_of_its_password() {
+        let seen =
+            bonded_schemas::mail::Evidence { sign: bonded_schemas::mail::Sign::PortalWords, seen: "ACE Password expires".into() };
+        let notice = MailReport { class: MailClass::PortalNotice, evidence: vec![seen], ..MailReport::default() };
+        assert!(speaks_of_password(&notice));
+        assert!(!speaks_of_password(&MailReport { class: MailClass::PhishingSuspect, ..notice.clone() }));
+        assert!(!speaks_of_password(&MailReport { evidence: Vec::new(), ..notice }));
     }
 }
