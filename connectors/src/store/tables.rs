@@ -115,7 +115,16 @@ pub(super) fn shared() -> impl Iterator<Item = &'static Table> {
 
 /// Of each tenant's half.
 pub(super) fn tenant() -> impl Iterator<Item = &'static Table> {
-    [TENANT, alerts::TABLES, answered::TABLES, audit::TABLES, people::TENANT, identifiers::TENANT, uploads::TABLES, windows::TABLES]
-        .into_iter()
-        .flatten()
+    [
+        TENANT,
+        alerts::TABLES,
+        answered::TABLES,
+        audit::TABLES,
+        people::TENANT,
+        identifiers::TENANT,
+        uploads::TABLES,
+        windows::TABLES,
+    ]
+    .into_iter()
+    .flatten()
 }

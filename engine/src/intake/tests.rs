@@ -103,6 +103,7 @@ impl PostOffice {
             scope_of: Arc::new(|_| unreachable!("mail has its own route")),
             bell: tokio::sync::Notify::new(),
             name: "test".into(),
+            gauges: Arc::default(),
         });
         let (refusals, recorder) = refusals(house.clone());
         let intake = Intake::new(shop.clone(), refusals);
