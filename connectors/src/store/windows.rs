@@ -250,13 +250,13 @@ impl TenantStore {
             return Ok(false);
         }
         if let Some(alert) = step.raise {
-            alert.raise(step.event.at, true).fetch_one(&mut *transaction).await?;
-            self.mark_alert(&mut transaction, alert.kind, alert.fingerprint).await?;
+            self.raise_in(&mut transaction, alert, step.event.at, true).await?;
         }
         if let Some(fingerprint) = step.resolve {
             let sql = "UPDATE alerts SET state = 'resolved' WHERE kind = $1 AND fingerprint = $2";
             sqlx::query(sql).bind(ALERT).bind(fingerprint).execute(&mut *transaction).await?;
             self.mark_alert(&mut transaction, ALERT, fingerprint).await?;
+            self.settle_lives(&mut transaction, ALERT, fingerprint, Some(step.event.at)).await?;
         }
         if let Some(check) = step.check {
             checks::put(&mut transaction, check).await?;
