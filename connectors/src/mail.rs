@@ -3,3 +3,4 @@
 //! Never: nothing here knows a tenant, a report or a table; no name of a part is used as a path.
 
 pub mod message;
+pub mod proof;

@@ -3,6 +3,7 @@
 //! Never: a decision is changed or taken back here; a later one lies beside it.
 
 use bonded_connectors::store::alerts::Alert;
+use bonded_schemas::MailPolicy;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,8 @@ pub enum Decided {
     Accept { fingerprint: String, decision: Decision },
     /// `finding explain`; the id is a keyed hash, too.
     Explain { finding: String, note: Note },
+    /// `mail policy set`: which mails were taken, and which not, is made again by it.
+    MailPolicy { policy: MailPolicy },
 }
 
 impl Decided {

@@ -12,6 +12,7 @@ use bonded_connectors::{
         keyring::{Keyring, RootSource},
     },
     lake::{Lake, OpenStore, Tables, lake_folder, open_store},
+    mail::proof::Names,
     oidc::Provider,
     raw::RawZone,
     seal::{DocumentKey, NameKey, TenantSecret},
@@ -45,6 +46,7 @@ pub struct Lakehouse {
     keyring: Option<Keyring>,
     identity: OnceCell<Identity>,
     rooms: rooms::Rooms,
+    names: OnceCell<Names>,
 }
 
 /// One tenant's rooms.
@@ -70,12 +72,14 @@ pub struct Doors {
     pub keys: Option<Arc<dyn Keys>>,
     /// Sees each statement that goes to the control store.
     pub probe: Option<Arc<dyn Probe>>,
+    /// In place of the name servers that the settings name.
+    pub names: Option<Names>,
 }
 
 impl Doors {
     /// All doors but the clock as the settings say.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, store: None, keys: None, probe: None }
+        Self { clock, store: None, keys: None, probe: None, names: None }
     }
 }
 
@@ -120,7 +124,8 @@ impl Lakehouse {
         let lake = Lake::new(store.clone(), &root, keys.clone(), doors.clock.clone()).with_encoders(settings.ingest.encoders_max);
         let raw = RawZone::new(store, keys.clone());
         let (identity, rooms) = (OnceCell::new(), rooms::Rooms::default());
-        let mut house = Self { settings, clock: doors.clock, keys, keyring, lake, raw, control, identity, rooms };
+        let names = OnceCell::new_with(doors.names);
+        let mut house = Self { settings, clock: doors.clock, keys, keyring, lake, raw, control, identity, rooms, names };
         if house.control.asks_for_proof() {
             house.prove().await?;
         }
@@ -252,6 +257,11 @@ impl Lakehouse {
     /// The embedded key service, for what only it needs: a backup of its own.
     pub(crate) fn keyring(&self) -> Result<&Keyring> {
         self.keyring.as_ref().ok_or_else(|| Error::setup("the keys lie in no keyring; their own service keeps copies of them"))
+    }
+
+    /// Who is asked for SPF, DKIM and DMARC records.
+    pub(crate) async fn names(&self) -> Result<&Names> {
+        self.names.get_or_try_init(async || self.settings.mail_in.names()).await
     }
 
     /// The lake's own key, made when it is first needed.

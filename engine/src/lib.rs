@@ -21,6 +21,7 @@ pub mod icalendar;
 pub mod ingest;
 pub mod intake;
 pub mod lakehouse;
+pub mod mail_policy;
 pub mod maintain;
 mod push;
 pub mod rebuild;

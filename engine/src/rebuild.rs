@@ -20,6 +20,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     findings, ingest,
     lakehouse::{Lakehouse, Tenant},
+    mail_policy,
 };
 
 const ACTION: &str = "rebuild";
@@ -111,6 +112,10 @@ pub async fn rebuild(house: &Lakehouse, tenant: &Tenant, watch: &(dyn Fn(u64, u6
                     Err(error) if matches!(error.kind(), ErrorKind::Input | ErrorKind::Missing) => {}
                     Err(error) => return Err(error),
                 }
+            }
+            Event::Decision(Decided::MailPolicy { policy }) => {
+                rebuilt.decisions += 1;
+                mail_policy::set_again(house, tenant, &policy).await?;
             }
             Event::Decision(Decided::Explain { finding, note }) => explained.push((finding, note)),
         }

@@ -192,6 +192,11 @@ impl Settings {
             ));
         }
         let unpack = &settings.ingest.unpack;
+        if unpack.mail_parts_max == 0 || unpack.mail_depth_max == 0 || unpack.mail_header_bytes_max < 4096 {
+            return Err(Error::setup(
+                "settings: ingest.unpack.mail_parts_max and mail_depth_max must be at least 1, mail_header_bytes_max at least 4096",
+            ));
+        }
         if unpack.ratio_max == 0 || unpack.members_max == 0 || unpack.depth_max == 0 {
             return Err(Error::setup("settings: ingest.unpack.ratio_max, members_max and depth_max must be at least 1"));
         }

@@ -35,7 +35,10 @@ impl Dock {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let folder = TempDir::new().expect("a temporary folder");
         let mut settings = Settings { lake: folder.path().join("lake").display().to_string(), ..Settings::default() };
+        settings.mail_in.dns = "off".to_owned();
         // Small, so that a run finds the limits.
+        settings.ingest.unpack.mail_parts_max = 40;
+        settings.ingest.unpack.mail_depth_max = 6;
         settings.ingest.unpack.members_max = 20;
         settings.ingest.unpack.member_bytes_max = 4 << 20;
         settings.ingest.unpack.total_bytes_max = 8 << 20;
@@ -51,10 +54,19 @@ impl Dock {
     }
 
     pub fn deliver(&self, bytes: &[u8]) {
+        self.deliver_by(bytes, Channel::Console);
+    }
+
+    /// The same as a mail carrier brings it: whatever it is, it is read as a message.
+    pub fn deliver_mail(&self, bytes: &[u8]) {
+        self.deliver_by(bytes, Channel::Mail);
+    }
+
+    fn deliver_by(&self, bytes: &[u8], channel: Channel) {
         let runtime = self.runtime.lock().expect("one at a time");
         let mut source = bytes;
         let file_name = "fuzzed".to_owned();
-        let source = Source { file_name, bytes: &mut source, channel: Channel::Console, as_of: None, envelope: None, poa: None };
+        let source = Source { file_name, bytes: &mut source, channel, as_of: None, envelope: None, poa: None };
         let done = runtime.block_on(ingest(&self.house, &self.tenant, source));
         ended(&done.expect("bad bytes are a receipt, not an error"));
     }
@@ -64,5 +76,10 @@ fn ended(done: &Ingested) {
     assert_ne!(done.receipt.state, DeliveryState::Landed, "a delivery has an end");
     assert_eq!(done.receipt.quarantine.is_some(), done.receipt.state == DeliveryState::Quarantined);
     assert_eq!(done.members.len(), done.receipt.members.len());
+    if let Some(mail) = &done.receipt.mail {
+        let taken = mail.parts.iter().filter(|part| part.taken).count();
+        assert!(done.receipt.state == DeliveryState::Quarantined || taken == done.members.len() || mail.parts_not_listed > 0);
+        assert!(mail.parts.iter().all(|part| !part.why.is_empty()));
+    }
     done.members.iter().for_each(ended);
 }

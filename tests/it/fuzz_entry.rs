@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::containers::pack::{cells_of, gzip, xls, xlsx, zip};
+use crate::mail::shapes;
 use crate::pollock::sheet::{Dress, Polluted, Sheet, Transcoding};
 
 mod fuzzed {
@@ -155,4 +156,20 @@ fn containers_of_any_bytes_end_in_a_receipt() {
     let seeds = [gzip(Some("a.csv"), &plain), zip(&[("inner.zip", &packed)]), packed, xlsx(&book), xls(&book)];
     let dock = unpack::Dock::new();
     run("unpack", &seeds, |bytes| dock.deliver(bytes));
+}
+
+#[test]
+fn mails_of_any_bytes_end_in_a_receipt() {
+    let mut sheet = Sheet::new();
+    sheet.rows.truncate(2);
+    let plain = sheet.plain().bytes().0;
+    let load = shapes::Load {
+        reports: vec![plain.clone(), [plain.as_slice(), b"\n"].concat(), [plain.as_slice(), b"\r\n"].concat()],
+        packed: vec![("a.zip", zip(&[("a.csv", &plain)]))],
+        locked_zip: b"PK\x03\x04\x14\0\x01\0".to_vec(),
+    };
+    let all = shapes::all(&load, &mut shapes::Random(1));
+    let seeds: Vec<Vec<u8>> = all.into_iter().map(|shape| shape.bytes).filter(|bytes| bytes.len() < 16 << 10).collect();
+    let dock = unpack::Dock::new();
+    run("mail", &seeds, |bytes| dock.deliver_mail(bytes));
 }

@@ -26,6 +26,7 @@ mod history;
 mod isolation;
 mod kill;
 mod leaks;
+mod mail;
 mod mail_in;
 mod maintain;
 mod masking;

@@ -18,6 +18,8 @@ use crate::{
 const RECORD: &str = "tenant.json";
 const DECISIONS: &str = "decisions";
 const DECISION_CONTEXT: &str = "bonded-decision-v1";
+const PROOF_SUFFIX: &str = ".proof";
+const PROOF_CONTEXT: &str = "bonded-mail-proof-v1";
 const MARK_OF: &str = "mark of a tenant record";
 
 #[derive(Serialize, Deserialize)]
@@ -87,6 +89,33 @@ impl RawZone {
         // Written once by one program in one form: anything else is not what was written.
         let is_own = kept.tenant == scope.tenant().as_str() && serde_json::to_vec(&kept).is_ok_and(|json| json == *bytes);
         if is_own { Ok(Some(kept)) } else { Err(damaged()) }
+    }
+
+    /// Seals beside a mail what was found out of its sender when it first came. The first stays; says whether this one was
+    /// written.
+    pub async fn put_proof(&self, scope: &TenantScope, documents: &DocumentKey, path: &str, json: &[u8]) -> Result<bool> {
+        let beside = super::object_path(scope.tenant(), path)?;
+        if json.len() > NOTE_BYTES_MAX {
+            let message = format!("the proof of raw object `{path}` has {} bytes, at most {NOTE_BYTES_MAX} are kept", json.len());
+            return Err(Error::new(ErrorKind::Input, message));
+        }
+        let sealed = documents.seal(&[PROOF_CONTEXT, scope.tenant().as_str(), path], json);
+        let place = Path::from(format!("{beside}{PROOF_SUFFIX}"));
+        self.put_if_absent(scope.tenant(), &place, PutPayload::from(sealed)).await
+    }
+
+    /// What lies beside the mail, or none.
+    ///
+    /// # Errors
+    /// `Refused` for another tenant's path; `Damaged` when it is not what was written for this object.
+    pub async fn proof(&self, scope: &TenantScope, documents: &DocumentKey, path: &str) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let beside = super::object_path(scope.tenant(), path)?;
+        let sealed = match self.store.get(&Path::from(format!("{beside}{PROOF_SUFFIX}"))).await {
+            Ok(found) => found.bytes().await?,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        documents.open(&[PROOF_CONTEXT, scope.tenant().as_str(), path], &sealed).map(Some)
     }
 
     /// Keeps what a person decided. Names sort by time.

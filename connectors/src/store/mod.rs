@@ -30,6 +30,7 @@ pub mod identifiers;
 pub mod identity;
 pub mod ledger;
 pub mod litter;
+mod mail_policy;
 pub mod marks;
 pub mod people;
 mod pool;

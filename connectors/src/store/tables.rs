@@ -3,7 +3,7 @@
 //! start refuses a database in which one lacks them.
 //! Never: the application gets TRUNCATE, REFERENCES or TRIGGER, or any privilege on a table that is in neither list.
 
-use super::{alerts, answered, audit, identifiers, identity, people, queue, shreds, uploads, windows};
+use super::{alerts, answered, audit, identifiers, identity, mail_policy, people, queue, shreds, uploads, windows};
 
 /// What the application's role may do to the rows of a table on PostgreSQL. SQLite has no roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +121,7 @@ pub(super) fn tenant() -> impl Iterator<Item = &'static Table> {
         answered::TABLES,
         audit::TABLES,
         people::TENANT,
+        mail_policy::TABLES,
         identifiers::TENANT,
         uploads::TABLES,
         windows::TABLES,

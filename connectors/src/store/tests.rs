@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{
     ControlStore, Place, TenantRecord,
+    audit::NewEvent,
     findings::{FindingRow, ScoreRow},
     ledger::LedgerRow,
     private_postgres::PrivatePostgres,
@@ -125,6 +126,15 @@ async fn conforms(place: Place, cluster: Option<&PrivatePostgres>) {
     acme.put_mapping(Report::Es003, "one").await.expect("put");
     acme.put_mapping(Report::Es003, "two").await.expect("put over");
     assert_eq!(acme.mapping(Report::Es003).await.expect("answered").as_deref(), Some("two"));
+
+    assert_eq!(acme.mail_policy().await.expect("answered"), None);
+    for (at, sealed) in ["one", "two"].into_iter().enumerate() {
+        let before = acme.audit_head().await.expect("answered").events;
+        let event = NewEvent { at: first.received_at, sealed: "event" };
+        acme.put_mail_policy(sealed, event).await.expect("put");
+        assert_eq!(acme.mail_policy().await.expect("answered").as_deref(), Some(sealed), "{at}");
+        assert_eq!(acme.audit_head().await.expect("answered").events, before + 1);
+    }
 
     let found = FindingRow {
         id: "f1".into(),

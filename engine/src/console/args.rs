@@ -8,6 +8,7 @@ mod alerting;
 mod asking;
 mod auditing;
 mod keeping;
+mod mail;
 mod people;
 mod pushing;
 mod serving;
@@ -18,6 +19,7 @@ pub use alerting::*;
 pub use asking::*;
 pub use auditing::*;
 pub use keeping::*;
+pub use mail::*;
 pub use people::*;
 pub use pushing::*;
 pub use serving::*;
@@ -186,6 +188,12 @@ pub enum Command {
         after_help = "Examples:\n  bonded maintain --dry-run\n  bonded maintain --tenant acme-imports\n  bonded maintain --only compact --only expire\n\nRows, history by as-of time and received files stay as they are. An object that nothing refers to is removed by the\nsecond run that finds it so, maintain.orphan_grace after the first: run this once a day."
     )]
     Maintain(Maintain),
+    /// Received mail: what a message was found to be, and which messages are taken
+    #[command(after_help = "Examples:\n  bonded mail show 0198f3c2-...\n  bonded mail policy show --tenant acme-imports")]
+    Mail {
+        #[command(subcommand)]
+        action: MailAction,
+    },
     /// The received bytes
     Raw {
         #[command(subcommand)]

@@ -95,7 +95,7 @@ fn shown_file(line: &Line, lines: &[Line]) -> String {
 }
 
 /// The tenant that holds the delivery.
-async fn find(house: &Lakehouse, args: &WhichDelivery) -> Result<(Tenant, LedgerRow)> {
+pub(super) async fn find(house: &Lakehouse, args: &WhichDelivery) -> Result<(Tenant, LedgerRow)> {
     for tenant in which(house, args.tenant.as_ref()).await? {
         let tenant = open(house, &tenant).await?;
         if let Some(row) = tenant.ledger.delivery(args.id).await? {

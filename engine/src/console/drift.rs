@@ -48,7 +48,7 @@ async fn list(house: &Lakehouse, args: &args::Which, output: &Output) -> Result<
     let mut lines = Vec::new();
     for tenant in which(house, args.tenant.as_ref()).await? {
         let tenant = open(house, &tenant).await?;
-        for kind in ["drift", "quarantine"] {
+        for kind in ["drift", "quarantine", "mail"] {
             for alert in tenant.ledger.alerts(kind).await? {
                 let what = match kind {
                     "drift" => What::Drift(tenant.unseal(kind, &alert.fingerprint, &alert.sealed)?),

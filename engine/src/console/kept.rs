@@ -7,9 +7,7 @@ use bonded_schemas::TenantId;
 use super::{
     actor,
     args::{
-        AlertsAction, Audit, AuditAction, CapeAction, CheckAction, Command, DriftAction, FindingAction, IdentifierAction,
-        KeyAction, MachineAction, MemberAction, OwnerAction, QueueAction, RawAction, RoutesAction, RulesAction, ScheduleAction,
-        ShredAction, TenantAction, TokenAction, WindowsAction,
+        AlertsAction, Audit, AuditAction, CapeAction, CheckAction, Command, DriftAction, FindingAction, IdentifierAction, KeyAction, MachineAction, MailAction, MailPolicyAction, MemberAction, OwnerAction, QueueAction, RawAction, RoutesAction, RulesAction, ScheduleAction, ShredAction, TenantAction, TokenAction, WindowsAction,
     },
     scope, which,
 };
@@ -99,6 +97,10 @@ pub fn left_by(command: &Command) -> Left {
             // Public knowledge, the same for all.
             RulesAction::List { .. } => Left::Nothing,
             RulesAction::Add { .. } => Left::Itself,
+        },
+        Command::Mail { action } => match action {
+            MailAction::Policy { action: MailPolicyAction::Show { tenant } } => Left::Tenants(Some(tenant.clone())),
+            MailAction::Show { .. } | MailAction::Policy { action: MailPolicyAction::Set { .. } } => Left::Itself,
         },
         Command::Raw { action: RawAction::Get { .. } } => Left::Itself,
         Command::Maintain(maintain) => match maintain.dry_run {

@@ -30,6 +30,7 @@ mod history;
 mod identifier;
 mod ingest;
 mod kept;
+mod mail;
 mod maintain;
 mod output;
 mod people;
@@ -160,6 +161,7 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
                 Command::Queue { action } => queue::queue(&house, &action, output).await,
                 Command::Deliveries(which) => deliveries::deliveries(&house, &which, output).await,
                 Command::Receipt(which) => deliveries::receipt(&house, &which, output).await,
+                Command::Mail { action } => mail::mail(&house, &action, output).await,
                 Command::Raw { action } => deliveries::raw(&house, &action).await,
                 Command::Drift(drift) => drift::drift(&house, &drift, output).await,
                 Command::Query(query) => query::query(&house, &query, output).await,

@@ -113,9 +113,18 @@ pub(super) fn rejects_alert(house: &Lakehouse, tenant: &Tenant, receipt: &Receip
 }
 
 pub(super) fn quarantine_alert(tenant: &Tenant, landed: &Landed, quarantine: &Quarantine) -> Result<Alert> {
+    alert_of("quarantine", tenant, landed, quarantine)
+}
+
+/// Of a mail that the tenant's policy does not take; its body is that of a quarantine.
+pub(super) fn mail_alert(tenant: &Tenant, landed: &Landed, quarantine: &Quarantine) -> Result<Alert> {
+    alert_of("mail", tenant, landed, quarantine)
+}
+
+fn alert_of(kind: &'static str, tenant: &Tenant, landed: &Landed, quarantine: &Quarantine) -> Result<Alert> {
     let fingerprint = landed.row.keyed_digest.clone();
     let body = QuarantineAlert { delivery: landed.delivery.clone(), quarantine: quarantine.clone() };
-    let sealed = tenant.seal("quarantine", &fingerprint, &body)?;
+    let sealed = tenant.seal(kind, &fingerprint, &body)?;
     tracing::warn!(target: "ingest.quarantine", delivery = %landed.delivery.id, reason = ?quarantine.reason);
-    Ok(Alert { kind: "quarantine", report: quarantine.nearest, fingerprint, severity: Severity::Error, sealed })
+    Ok(Alert { kind, report: quarantine.nearest, fingerprint, severity: Severity::Error, sealed })
 }

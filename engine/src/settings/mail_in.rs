@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::parse_duration;
 use crate::error::{Error, Result};
 
+mod proof;
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MailInSettings {
@@ -53,6 +55,13 @@ pub struct MailInSettings {
     pub session_time: String,
     /// A message that comes slower than this, beyond the first `data_time`, is cut.
     pub bytes_per_second_min: u64,
+    /// `system`: SPF, DKIM, DMARC and ARC are asked of this machine's name servers. `off`: they are not evaluated.
+    pub dns: String,
+    /// All questions of one mail; what is not answered by then is a temporary error.
+    pub dns_time_max: String,
+    /// Hops whose Authentication-Results are believed: `mx.example.com@192.0.2.7`, `mx.example.com@192.0.2.0/24`;
+    /// `amazonses.com` for what a worker of this house fetched from there.
+    pub trusted_hops: Vec<String>,
 }
 
 impl Default for MailInSettings {
@@ -81,6 +90,9 @@ impl Default for MailInSettings {
             keep_time: "5m".into(),
             session_time: "1h".into(),
             bytes_per_second_min: 1024,
+            dns: "system".into(),
+            dns_time_max: "5s".into(),
+            trusted_hops: Vec::new(),
         }
     }
 }
@@ -125,6 +137,7 @@ impl MailInSettings {
         if self.message_bytes_max == 0 || self.message_bytes_max > file_bytes_max {
             return Err(Error::setup("settings: mail_in.message_bytes_max must be at least 1 and at most ingest.file_bytes_max"));
         }
+        self.check_proof()?;
         self.smtp_address()?;
         self.tls_address()?;
         self.lmtp_place().map(drop)

@@ -128,6 +128,7 @@ impl Lair {
         let store: OpenStore =
             (Arc::new(FaultyStore { inner: self.store.clone(), life: life.clone() }), "memory://lake".to_owned());
         let doors = Doors {
+            names: None,
             clock: self.clock.clone(),
             store: Some(store),
             keys: Some(keys),

@@ -112,6 +112,13 @@ impl Fields {
         self.0.iter().filter(move |field| field.name == name).map(|field| field.value.as_ref())
     }
 
+    /// The first field with this name, if it stands above what the hop before the last wrote: above the second `Received`.
+    pub fn topmost(&self, name: &str) -> Option<&[u8]> {
+        let hops = self.0.iter().enumerate().filter(|(_, field)| field.name == "received");
+        let end = hops.map(|(at, _)| at).nth(1).unwrap_or(self.0.len());
+        self.0[..end].iter().find(|field| field.name == name).map(|field| field.value.as_ref())
+    }
+
     /// The text of the first field with this name, decoded and on one line.
     pub fn text(&self, name: &str) -> Option<String> {
         let value = terminated(self.all(name).next()?);

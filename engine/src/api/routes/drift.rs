@@ -80,7 +80,7 @@ pub struct Rejecting {
 pub async fn list(May { call, .. }: May<may::Read>, Asked(paging): Asked<Paging>) -> Answer<Json<Page<DriftAlert>>> {
     let tenant = call.tenant().await?;
     let mut alerts = Vec::new();
-    for kind in ["drift", "quarantine"] {
+    for kind in ["drift", "quarantine", "mail"] {
         alerts.extend(tenant.ledger.alerts(kind).await.map_err(Error::from)?);
     }
     let key = |alert: &bonded_connectors::store::alerts::Alert| format!("{} {}", alert.raised_at, alert.fingerprint);

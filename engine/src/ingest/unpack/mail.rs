@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use bonded_connectors::mail::message::{self, Limits, Message, Unread, Why};
 use bonded_schemas::{
-    Mapping, Quarantine, QuarantineReason, Report,
-    mail::{MailPart, MailReport},
+    DeliveryState, Mapping, Quarantine, QuarantineReason, Report,
+    mail::{MailFacts, MailPart, MailPolicy, MailReport, Sign},
 };
 use bytes::{Bytes, BytesMut};
 
@@ -28,6 +28,7 @@ use crate::{
 
 mod class;
 mod part;
+mod proof;
 #[cfg(test)]
 mod tests;
 
@@ -51,7 +52,10 @@ pub(super) async fn unpack(house: &Lakehouse, tenant: &Tenant, landed: &Landed, 
         Err(Stop::Failed(error)) => return Err(error),
     };
     nesting.lose(landed);
-    let alert = check::quarantine_alert(tenant, landed, &refused)?;
+    let alert = match refused.reason {
+        QuarantineReason::MailRefused => check::mail_alert(tenant, landed, &refused)?,
+        _ => check::quarantine_alert(tenant, landed, &refused)?,
+    };
     let outcome = seal::Outcome::quarantined(refused, alert).of_mail(report);
     let (receipt, _) = seal::seal(house, tenant, landed, outcome).await?;
     Ok(Ingested { receipt, duplicate: false, members: Vec::new() })
@@ -75,12 +79,27 @@ async fn attempt(
     let mappings = mappings(tenant).await.map_err(Stop::Failed)?;
     let bytes = whole(house, tenant, landed).await?;
     let limits = limits(&settings.unpack);
-    let opening = tokio::task::spawn_blocking(move || open(bytes, &limits, &mappings));
+    let opening = tokio::task::spawn_blocking({
+        let bytes = bytes.clone();
+        move || open(bytes, &limits, &mappings)
+    });
     // A panic over a sender's bytes is a fault of ours, but the house stands and the mail is kept.
     let opened = opening.await.unwrap_or_else(|_| Err(Stop::broken("the message cannot be read")))?;
-    let Opened { message, looks } = opened;
-    class::describe(report, &message, &looks, landed.delivery.envelope.as_deref());
+    let Opened { message, mut looks } = opened;
+    let mut signs = class::describe(report, &message, &looks, landed.delivery.envelope.as_deref());
+    let (proof, found) = proof::of(house, tenant, landed, &bytes, &message.fields).await.map_err(Stop::Failed)?;
+    report.proof = proof;
+    found.into_iter().for_each(|what| signs.add(Sign::ServiceVerdict, what));
+    let policy = tenant.mail_policy().await.map_err(Stop::Failed)?;
+    judge(&policy, report, &message, &mut looks);
+    class::conclude(report, signs, &looks);
     describe_parts(report, &message, &looks);
+    // What was taken before stays: the policy is asked of what comes.
+    if let Some(refused) = report.policy.refused.clone()
+        && landed.row.state != DeliveryState::Unpacked
+    {
+        return Err(Stop::refused(QuarantineReason::MailRefused, refused));
+    }
 
     let planned = plan(&message, &looks, landed);
     if planned.len() > allowance.members {
@@ -152,6 +171,23 @@ fn unread(unread: Unread) -> Stop {
             message: format!("no message: {}; ask for it again", unread.what),
             nearest: None,
         }),
+    }
+}
+
+/// What the tenant's policy makes of it; parts that no rule names are left out.
+fn judge(policy: &MailPolicy, report: &mut MailReport, message: &Message, looks: &mut [Look]) {
+    let names: Vec<&str> = message.parts.iter().filter_map(|part| part.name.as_deref()).collect();
+    let facts = MailFacts {
+        from: &report.from,
+        subject: report.subject.as_deref().unwrap_or_default(),
+        attachments: &names,
+        proof: &report.proof,
+    };
+    report.policy = policy.judge(&facts);
+    for (part, look) in message.parts.iter().zip(looks) {
+        if look.may_be_report() && !policy.takes(&report.policy, part.name.as_deref()) {
+            *look = Look::Unmatched;
+        }
     }
 }
 

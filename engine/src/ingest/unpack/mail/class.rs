@@ -5,7 +5,7 @@
 use bonded_connectors::mail::message::{Message, Part};
 use bonded_schemas::{
     Envelope, MailClass, MailReport,
-    mail::{Evidence, Sign},
+    mail::{Evidence, ProofOutcome, Sign},
 };
 
 use super::{Look, TEXT_CHARS_MAX, shown};
@@ -17,7 +17,8 @@ mod words;
 const TEXT_BYTES_MAX: usize = 256 << 10;
 const EVIDENCE_MAX: usize = 40;
 
-pub(super) fn describe(report: &mut MailReport, message: &Message, looks: &[Look], envelope: Option<&Envelope>) {
+/// What the mail says of itself, and the signs in it.
+pub(super) fn describe(report: &mut MailReport, message: &Message, looks: &[Look], envelope: Option<&Envelope>) -> Signs {
     let fields = &message.fields;
     report.from = fields.addresses("from").into_iter().map(|from| cut(&from.address)).filter(|from| !from.is_empty()).collect();
     report.subject = fields.text("subject").map(|text| cut(&text));
@@ -35,13 +36,39 @@ pub(super) fn describe(report: &mut MailReport, message: &Message, looks: &[Look
         words::portal(&text).into_iter().for_each(|seen| signs.add(Sign::PortalWords, seen));
     }
     words::portal(report.subject.as_deref().unwrap_or_default()).into_iter().for_each(|seen| signs.add(Sign::PortalWords, seen));
+    signs
+}
+
+/// The class, now that it is known whose mail it is and what is taken of it.
+pub(super) fn conclude(report: &mut MailReport, mut signs: Signs, looks: &[Look]) {
+    let has_failed = report.proof.verdicts.iter().any(|verdict| verdict.outcome == ProofOutcome::Fail);
+    if let Some(domain) = report.proof.from_domain.as_deref().filter(|domain| is_cbp(domain))
+        && has_failed
+        && !report.proof.is_proven()
+    {
+        signs.add(Sign::ClaimsCbp, domain);
+    }
+    let expected = &report.policy.expected;
+    for found in looks.iter().filter_map(Look::report) {
+        if !expected.is_empty() && !expected.contains(&found) {
+            signs.add(
+                Sign::OtherReport,
+                format!("{found} came, and not {}", expected.iter().map(|one| one.code()).collect::<Vec<_>>().join(", ")),
+            );
+        }
+    }
     report.evidence = signs.0;
     let has_report = looks.iter().any(Look::may_be_report);
-    report.class = class(&report.evidence, has_report);
+    report.class = class(&report.evidence, has_report, report.proof.is_proven());
+}
+
+/// CBP's own domains, and those of its department.
+fn is_cbp(domain: &str) -> bool {
+    ["cbp.gov", "dhs.gov"].iter().any(|own| domain == *own || domain.strip_suffix(own).is_some_and(|sub| sub.ends_with('.')))
 }
 
 /// By the heaviest sign.
-pub(super) fn class(evidence: &[Evidence], has_report: bool) -> MailClass {
+pub(super) fn class(evidence: &[Evidence], has_report: bool, is_proven: bool) -> MailClass {
     let has = |sign: Sign| evidence.iter().any(|seen| seen.sign == sign);
     if has_report {
         return MailClass::Report;
@@ -49,7 +76,9 @@ pub(super) fn class(evidence: &[Evidence], has_report: bool) -> MailClass {
     if has(Sign::DeliveryStatus) || (has(Sign::EmptyReturnPath) && has(Sign::MailServerSender)) {
         return MailClass::Bounce;
     }
-    if has(Sign::Executable) || has(Sign::EncryptedArchive) || has(Sign::LinkElsewhere) || has(Sign::ClaimsCbp) {
+    let harms = [Sign::Executable, Sign::EncryptedArchive, Sign::ClaimsCbp, Sign::ServiceVerdict].into_iter().any(has);
+    // Bulk senders count who follows a link, so that all theirs lead elsewhere.
+    if harms || (has(Sign::LinkElsewhere) && !is_proven && !has(Sign::MailingList)) {
         return MailClass::PhishingSuspect;
     }
     // A portal's notices are automatic, too, but they say something of the portal.
@@ -68,7 +97,7 @@ pub(super) fn class(evidence: &[Evidence], has_report: bool) -> MailClass {
 pub(super) struct Signs(Vec<Evidence>);
 
 impl Signs {
-    fn add(&mut self, sign: Sign, seen: impl Into<String>) {
+    pub fn add(&mut self, sign: Sign, seen: impl Into<String>) {
         let seen = cut(&seen.into());
         if self.0.len() < EVIDENCE_MAX && !self.0.iter().any(|known| known.sign == sign && known.seen == seen) {
             self.0.push(Evidence { sign, seen });

@@ -1,0 +1,235 @@
+use std::collections::HashMap;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bonded_schemas::Envelope;
+use bytes::Bytes;
+use mail_auth::{
+    common::{crypto::Ed25519Key, headers::HeaderWriter},
+    dkim::DkimSigner,
+};
+
+use super::*;
+use crate::mail::message::{self, Limits};
+
+const TIME: Duration = Duration::from_secs(5);
+const PEER: &str = "192.0.2.7";
+
+fn fields(message: &[u8]) -> Fields {
+    let limits =
+        Limits { message_bytes_max: 1 << 20, header_bytes_max: 1 << 16, parts_max: 50, depth_max: 9, decoded_bytes_max: 1 << 20 };
+    message::read(Bytes::copy_from_slice(message), &limits).expect("a message").fields
+}
+
+fn mail_from(domain: &str) -> String {
+    format!(
+        "From: ACE Reports <reports@{domain}>\r\nTo: in-0@mail.bonded.example\r\nDate: Mon, 04 May 2026 02:00:00 -0400\r\n\
+         Subject: Weekly lines\r\nMessage-ID: <1@{domain}>\r\n\r\nEntry Summary Number,Entry Date\r\n"
+    )
+}
+
+/// A mail that this domain signed, and the record under which its key is found.
+fn signed(mail: &str, domain: &str) -> (Vec<u8>, (String, String)) {
+    let key = Ed25519Key::from_pkcs8_der(&Ed25519Key::generate_pkcs8().expect("a key")).expect("a key");
+    let record = format!("v=DKIM1; k=ed25519; p={}", STANDARD.encode(key.public_key()));
+    let signer = DkimSigner::from_key(key).domain(domain).selector("may").headers(["From", "To", "Subject", "Date"]);
+    let header = signer.sign(mail.as_bytes()).expect("signed").to_header();
+    ([header.as_bytes(), mail.as_bytes()].concat(), (format!("may._domainkey.{domain}"), record))
+}
+
+fn records(txt: &[(&str, &str)]) -> Recorded {
+    let txt: HashMap<String, String> = txt.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    Recorded { txt, ..Recorded::default() }
+}
+
+async fn proof(message: &[u8], recorded: &Recorded) -> SenderProof {
+    let fields = fields(message);
+    let sent = Sent {
+        message,
+        fields: &fields,
+        peer: PEER.parse().ok(),
+        helo: Some("relay.nordwind.example"),
+        mail_from: Some("bounces@nordwind.example"),
+    };
+    evaluate(&sent, &Names::recorded(recorded).expect("records"), TIME).await
+}
+
+fn outcome(proof: &SenderProof, method: ProofMethod) -> Option<ProofOutcome> {
+    proof.verdicts.iter().find(|verdict| verdict.method == method).map(|verdict| verdict.outcome)
+}
+
+#[tokio::test]
+async fn a_signed_mail_of_an_aligned_domain_from_its_own_host_is_proven() {
+    let (mail, (name, key)) = signed(&mail_from("nordwind.example"), "nordwind.example");
+    let recorded = records(&[
+        (&name, &key),
+        ("nordwind.example", "v=spf1 ip4:192.0.2.0/28 -all"),
+        ("_dmarc.nordwind.example", "v=DMARC1; p=reject"),
+    ]);
+    let proof = proof(&mail, &recorded).await;
+    for method in [ProofMethod::Spf, ProofMethod::Dkim, ProofMethod::Dmarc] {
+        assert_eq!(outcome(&proof, method), Some(ProofOutcome::Pass), "{proof:?}");
+    }
+    assert!(proof.is_proven() && proof.is_final() && proof.verdicts.iter().all(|verdict| verdict.aligned));
+    assert_eq!(proof.from_domain.as_deref(), Some("nordwind.example"));
+}
+
+#[tokio::test]
+async fn one_changed_byte_another_host_and_another_domain_are_no_proof() {
+    let (mail, (name, key)) = signed(&mail_from("nordwind.example"), "nordwind.example");
+    let policy = ("_dmarc.nordwind.example", "v=DMARC1; p=reject");
+    let elsewhere = ("nordwind.example", "v=spf1 ip4:198.51.100.0/24 -all");
+    let recorded = records(&[(&name, &key), elsewhere, policy]);
+    let mut changed = mail.clone();
+    let last = changed.len() - 5;
+    changed[last] ^= 1;
+    let found = proof(&changed, &recorded).await;
+    assert_eq!(outcome(&found, ProofMethod::Dkim), Some(ProofOutcome::Fail), "{found:?}");
+    assert_eq!(outcome(&found, ProofMethod::Spf), Some(ProofOutcome::Fail));
+    assert!(!found.is_proven());
+
+    let (stranger, (name, key)) = signed(&mail_from("nordwind.example"), "kettle.example");
+    let found = proof(&stranger, &records(&[(&name, &key), elsewhere, policy])).await;
+    assert_eq!(outcome(&found, ProofMethod::Dkim), Some(ProofOutcome::Pass), "the signature itself is good");
+    assert_eq!(outcome(&found, ProofMethod::Dmarc), Some(ProofOutcome::Fail), "{found:?}");
+    assert!(!found.is_proven() && found.is_disproven());
+}
+
+#[tokio::test]
+async fn a_mail_without_any_record_is_neither_proven_nor_disproven() {
+    let found = proof(mail_from("nordwind.example").as_bytes(), &Recorded::default()).await;
+    assert_eq!(outcome(&found, ProofMethod::Spf), Some(ProofOutcome::None));
+    assert_eq!(outcome(&found, ProofMethod::Dmarc), Some(ProofOutcome::None));
+    assert!(!found.is_proven() && !found.is_disproven() && found.is_final());
+}
+
+#[tokio::test]
+async fn silent_name_servers_are_a_temporary_error() {
+    let (mail, _) = signed(&mail_from("nordwind.example"), "nordwind.example");
+    let silent = ["may._domainkey.nordwind.example", "nordwind.example", "_dmarc.nordwind.example"].map(str::to_owned).to_vec();
+    let found = proof(&mail, &Recorded { silent, ..Recorded::default() }).await;
+    for method in [ProofMethod::Spf, ProofMethod::Dkim, ProofMethod::Dmarc] {
+        assert_eq!(outcome(&found, method), Some(ProofOutcome::TemporaryError), "{found:?}");
+    }
+    assert!(!found.is_final() && !found.is_proven() && !found.is_disproven());
+}
+
+/// A resolver of this machine whose only server swallows every question.
+#[tokio::test]
+async fn a_name_server_that_never_answers_is_given_up_in_time() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let port = silent.local_addr().expect("its address").port();
+    let names = Names::asking("127.0.0.1".parse().expect("an address"), port).expect("a resolver");
+    let (mail, _) = signed(&mail_from("nordwind.example"), "nordwind.example");
+    let read = fields(&mail);
+    let sent = Sent { message: &mail, fields: &read, peer: PEER.parse().ok(), helo: Some("h.example"), mail_from: None };
+    let started = Instant::now();
+    let found = evaluate(&sent, &names, Duration::from_millis(300)).await;
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(
+        found.verdicts.len() >= 3 && found.verdicts.iter().all(|verdict| verdict.outcome == ProofOutcome::TemporaryError),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn nobody_is_asked_when_it_is_off() {
+    let mail = mail_from("nordwind.example");
+    let read = fields(mail.as_bytes());
+    let sent = Sent { message: mail.as_bytes(), fields: &read, peer: None, helo: None, mail_from: None };
+    let found = evaluate(&sent, &Names::off(), TIME).await;
+    assert!(found.verdicts.is_empty() && found.note.is_some());
+}
+
+#[tokio::test]
+async fn a_mail_of_two_senders_has_no_domain_that_could_be_proven() {
+    let mail = mail_from("nordwind.example").replace("From: ", "From: <a@kettle.example>, ");
+    let (mail, (name, key)) = signed(&mail, "nordwind.example");
+    let found = proof(&mail, &records(&[(&name, &key), ("_dmarc.nordwind.example", "v=DMARC1; p=none")])).await;
+    assert_eq!(found.from_domain, None);
+    assert!(!found.is_proven(), "{found:?}");
+}
+
+#[test]
+fn a_domain_is_aligned_with_those_below_it_and_no_others() {
+    for (domain, from, aligned) in [
+        ("nordwind.example", "nordwind.example", true),
+        ("Nordwind.Example", "mail.nordwind.example", true),
+        ("mail.nordwind.example", "nordwind.example", false),
+        ("wind.example", "nordwind.example", false),
+        ("example", "nordwind.example", false),
+        ("", "nordwind.example", false),
+    ] {
+        assert_eq!(is_aligned(domain, from), aligned, "{domain} {from}");
+    }
+}
+
+const RESULTS: &str = "Authentication-Results: mx.nordwind.example; spf=pass (sender is 192.0.2.9) smtp.mailfrom=bounces@cbp.example;\r\n \
+                       dkim=pass header.i=@cbp.example header.d=cbp.example; dmarc=pass (p=REJECT) header.from=cbp.example\r\n";
+
+fn told(hops: &[&str], header: &str, envelope: Option<&Envelope>) -> hop::Told {
+    let hops: Vec<Hop> = hops.iter().map(|hop| hop.parse().expect("a hop")).collect();
+    let mail = format!("{header}From: reports@cbp.example\r\nDate: today\r\n\r\n");
+    hop::told(&hops, envelope, &fields(mail.as_bytes()), Some("cbp.example"))
+}
+
+fn by(peer: Option<&str>, helo: &str) -> Envelope {
+    Envelope { peer: peer.map(|peer| peer.parse().expect("an address")), helo: Some(helo.to_owned()), ..Envelope::default() }
+}
+
+#[test]
+fn the_trusted_hop_is_believed_and_a_forged_header_is_not() {
+    let hop = &["mx.nordwind.example@192.0.2.0/28"][..];
+    let received = "Received: from a by mx.nordwind.example; today\r\n";
+    let trusted = told(hop, &format!("{received}{RESULTS}"), Some(&by(Some("192.0.2.7"), "mx.nordwind.example")));
+    let outcomes: Vec<_> = trusted.verdicts.iter().map(|verdict| (verdict.method, verdict.outcome, verdict.aligned)).collect();
+    let pass = |method| (method, ProofOutcome::Pass, true);
+    assert_eq!(outcomes, [pass(ProofMethod::Spf), pass(ProofMethod::Dkim), pass(ProofMethod::Dmarc)]);
+    assert!(SenderProof { verdicts: trusted.verdicts, ..SenderProof::default() }.is_proven());
+
+    let nothing = hop::Told::default();
+    let forged = format!("{received}{RESULTS}");
+    for (what, hops, header, envelope) in [
+        ("another host", hop, forged.as_str(), Some(by(Some("198.51.100.1"), "mx.nordwind.example"))),
+        ("no envelope", hop, &forged, None),
+        ("a host that calls itself so", &["mx.nordwind.example"], &forged, Some(by(Some("192.0.2.7"), "mx.nordwind.example"))),
+        ("no trusted hop", &[], &forged, Some(by(Some("192.0.2.7"), "mx.nordwind.example"))),
+        ("another's word", &["mx.kettle.example@192.0.2.7"], &forged, Some(by(Some("192.0.2.7"), "mx.kettle.example"))),
+    ] {
+        assert_eq!(told(hops, header, envelope.as_ref()), nothing, "{what}");
+    }
+    let envelope = by(Some("192.0.2.7"), "mx.nordwind.example");
+    let failed = RESULTS.replace("dkim=pass", "dkim=fail").replace("dmarc=pass", "dmarc=fail");
+    let topmost = told(hop, &format!("{received}{failed}{received}{RESULTS}"), Some(&envelope));
+    assert!(topmost.verdicts.iter().any(|verdict| verdict.outcome == ProofOutcome::Fail));
+    assert!(
+        !SenderProof { verdicts: topmost.verdicts, ..SenderProof::default() }.is_proven(),
+        "the sender's own word was believed"
+    );
+    let below = told(hop, &format!("{received}{received}{RESULTS}"), Some(&envelope));
+    assert_eq!(below, nothing, "a word below the hop's own line was believed");
+    let other = RESULTS
+        .replace("header.from=cbp.example", "header.from=kettle.example")
+        .replace("header.d=cbp.example", "header.d=kettle.example")
+        .replace("@cbp.example", "@kettle.example");
+    let other = told(hop, &format!("{received}{other}"), Some(&envelope));
+    assert!(!SenderProof { verdicts: other.verdicts, ..SenderProof::default() }.is_proven(), "a pass of another domain");
+}
+
+#[test]
+fn what_amazon_found_is_believed_of_what_a_worker_fetched_there() {
+    let header = "X-SES-Spam-Verdict: FAIL\r\nX-SES-Virus-Verdict: PASS\r\n";
+    let found = |envelope: &Envelope| told(&["amazonses.com"], header, Some(envelope)).found;
+    assert_eq!(found(&by(None, "amazonses.com")), ["spam"]);
+    assert!(found(&by(Some("192.0.2.7"), "amazonses.com")).is_empty(), "a stranger said that they are Amazon");
+    assert!(told(&["mx.nordwind.example"], header, Some(&by(None, "mx.nordwind.example"))).found.is_empty());
+}
+
+#[test]
+fn hops_are_read_or_refused() {
+    for good in ["amazonses.com", "mx.example.com@192.0.2.7", "mx.example.com@192.0.2.0/24", "mx.example.com@2001:db8::/32"] {
+        good.parse::<Hop>().expect(good);
+    }
+    for bad in ["", "@192.0.2.7", "mx.example.com@", "mx.example.com@host", "mx.example.com@192.0.2.0/33", "two words", "a;b"] {
+        bad.parse::<Hop>().expect_err(bad);
+    }
+}
