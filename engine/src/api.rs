@@ -39,8 +39,7 @@ mod signed;
 
 pub(crate) use listen::{Door, certificate_files, prepare};
 use routes::{
-    account, alerts, answers, checks, deliveries, drift, house, identifiers, me, members, provider, settings, sql, tokens, trail,
-    uploads, watching,
+    account, alerts, answers, checks, deliveries, drift, house, identifiers, mail, me, members, provider, settings, sql, tokens, trail, uploads, watching,
 };
 
 /// What every request is served from.
@@ -136,6 +135,7 @@ fn small() -> OpenApiRouter<Arc<Front>> {
         .merge(me::routes())
         .merge(provider::routes())
         .merge(members::routes())
+        .merge(mail::routes())
         .merge(settings::routes())
         .merge(tokens::routes())
         .merge(identifiers::routes())

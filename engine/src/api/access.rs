@@ -56,6 +56,8 @@ actions! {
     ReadSettings,
     /// Whom the team tells of alerts, and which webhooks it calls
     ManageRoutes,
+    /// Which mails reports are taken from
+    ManageMail,
     ReadAudit,
     ExportAudit,
     /// Keys, the identity provider, machine identities, the ingest identifier
@@ -71,6 +73,7 @@ impl Action {
                 | Action::ManageMembers
                 | Action::ManageTokens
                 | Action::ManageRoutes
+                | Action::ManageMail
                 | Action::ExportAudit
                 | Action::ManageIntegrations
         )

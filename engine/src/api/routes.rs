@@ -8,6 +8,7 @@ pub mod deliveries;
 pub mod drift;
 pub mod house;
 pub mod identifiers;
+pub mod mail;
 pub mod me;
 pub mod members;
 pub mod provider;

@@ -223,10 +223,15 @@ pub(super) async fn revisit(
     mut receipt: Receipt,
     nesting: &mut Nesting,
 ) -> Result<Ingested> {
+    // As in the first pass: what a carrier brought is no archive, a message in one is.
+    let is_archive = match receipt.dialect.get("container").map(String::as_str) {
+        Some("zip" | "gzip") => true,
+        Some("mail") => landed.delivery.container.is_some(),
+        _ => false,
+    };
     let mut inner = Nesting {
         containers: nesting.containers.iter().copied().chain([landed.row.delivery_id]).collect(),
-        archives: nesting.archives
-            + usize::from(receipt.dialect.get("container").is_some_and(|f| f == "zip" || f == "gzip" || f == "mail")),
+        archives: nesting.archives + usize::from(is_archive),
         allowance: nesting.allowance,
     };
     let mut members = Vec::with_capacity(receipt.members.len());

@@ -301,6 +301,7 @@ fn body(method: &str, path: &str, index: usize) -> Option<Value> {
         ("POST", "/v1/joint-checks/{check_id}/tick") => json!({ "step": 1 }),
         ("POST", "/v1/joint-checks/{check_id}/close") => json!({ "cause": "schedule_expired" }),
         ("POST", "/v1/invites") => json!({ "email": format!("guest{index}@lantern.example"), "role": "viewer" }),
+        ("PUT", "/v1/mail/policy") => json!({ "proof": "record", "senders": ["nordwind.example"] }),
         ("PATCH", "/v1/members/{member}") => json!({ "role": "operator" }),
         ("POST", "/v1/tokens") => json!({ "name": "a", "grants": ["read"], "expires_at": in_days(1) }),
         ("POST", "/v1/identifiers/rotate") => json!({ "grace_days": 7 }),
