@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bonded_connectors::mail::message::{self, Limits, Message, Unread, Why};
 use bonded_schemas::{
-    DeliveryState, Mapping, Quarantine, QuarantineReason, Report,
+    DeliveryState, Envelope, Mapping, Quarantine, QuarantineReason, Report,
     mail::{MailFacts, MailPart, MailPolicy, MailReport, Sign},
 };
 use bytes::{Bytes, BytesMut};
@@ -32,6 +32,7 @@ mod proof;
 #[cfg(test)]
 mod tests;
 
+use class::Signs;
 use part::Look;
 
 /// Parts that a receipt lists; it counts the others.
@@ -80,13 +81,13 @@ async fn attempt(
     let bytes = whole(house, tenant, landed).await?;
     let limits = limits(&settings.unpack);
     let opening = tokio::task::spawn_blocking({
-        let bytes = bytes.clone();
-        move || open(bytes, &limits, &mappings)
+        let (bytes, envelope) = (bytes.clone(), landed.delivery.envelope.clone());
+        move || open(bytes, &limits, &mappings, envelope.as_deref())
     });
     // A panic over a sender's bytes is a fault of ours, but the house stands and the mail is kept.
     let opened = opening.await.unwrap_or_else(|_| Err(Stop::broken("the message cannot be read")))?;
-    let Opened { message, mut looks } = opened;
-    let mut signs = class::describe(report, &message, &looks, landed.delivery.envelope.as_deref());
+    let Opened { message, mut looks, mut signs, told } = opened;
+    *report = told;
     let (proof, found) = proof::of(house, tenant, landed, &bytes, &message.fields).await.map_err(Stop::Failed)?;
     report.proof = proof;
     found.into_iter().for_each(|what| signs.add(Sign::ServiceVerdict, what));
@@ -155,12 +156,16 @@ async fn whole(house: &Lakehouse, tenant: &Tenant, landed: &Landed) -> Opens<Byt
 struct Opened {
     message: Message,
     looks: Vec<Look>,
+    signs: Signs,
+    told: MailReport,
 }
 
-fn open(bytes: Bytes, limits: &Limits, mappings: &BTreeMap<Report, Mapping>) -> Opens<Opened> {
+fn open(bytes: Bytes, limits: &Limits, mappings: &BTreeMap<Report, Mapping>, envelope: Option<&Envelope>) -> Opens<Opened> {
     let message = message::read(bytes, limits).map_err(unread)?;
-    let looks = message.parts.iter().map(|part| part::look(part, mappings)).collect();
-    Ok(Opened { message, looks })
+    let looks: Vec<Look> = message.parts.iter().map(|part| part::look(part, mappings)).collect();
+    let mut told = MailReport::default();
+    let signs = class::describe(&mut told, &message, &looks, envelope);
+    Ok(Opened { message, looks, signs, told })
 }
 
 fn unread(unread: Unread) -> Stop {

@@ -88,6 +88,10 @@ pub(super) fn look(part: &Part, mappings: &BTreeMap<Report, Mapping>) -> Look {
     let whole = head.len() < HEAD_BYTES_MAX;
     let mapping = |report: Report| mappings.get(&report).cloned().unwrap_or_default();
     match find_head(&head, whole, Registry::builtin(), &mapping) {
+        // What a reply repeats of the mail that it answers.
+        HeadOutcome::Found(found) if !is_file && found.header.first().is_some_and(|name| name.starts_with('>')) => {
+            beside("a text that quotes a report's header")
+        }
         HeadOutcome::Found(found) => Look::Report(found.report),
         _ if !is_file => beside("a text without a report in it"),
         HeadOutcome::Quarantine(quarantine) => match quarantine.reason {

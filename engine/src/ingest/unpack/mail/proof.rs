@@ -2,12 +2,15 @@
 //! Promise: name servers that are down make temporary errors and hold nothing up; these are asked again another time.
 //! Never: keys that a domain has rotated since turn an old mail's proof into another.
 
+use std::panic::AssertUnwindSafe;
+
 use bonded_connectors::mail::{
     message::Fields,
     proof::{self, Sent, hop},
 };
 use bonded_schemas::{Envelope, mail::SenderProof};
 use bytes::Bytes;
+use futures::FutureExt;
 
 use crate::{
     error::Result,
@@ -59,5 +62,10 @@ async fn evaluated(house: &Lakehouse, envelope: Option<&Envelope>, message: &Byt
         helo: envelope.and_then(|envelope| envelope.helo.as_deref()),
         mail_from: envelope.and_then(|envelope| envelope.mail_from.as_deref()),
     };
-    proof::evaluate(&sent, names, house.settings.mail_in.dns_time_max()).await
+    // Signatures and records are a stranger's bytes, and their readers others' work: the house stands whatever they do.
+    let evaluation = AssertUnwindSafe(proof::evaluate(&sent, names, house.settings.mail_in.dns_time_max()));
+    evaluation.catch_unwind().await.unwrap_or_else(|_| {
+        let note = Some("not evaluated: its signatures cannot be read".to_owned());
+        SenderProof { note, ..SenderProof::default() }
+    })
 }

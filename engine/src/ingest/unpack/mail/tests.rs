@@ -36,6 +36,8 @@ fn a_part_is_known_by_what_stands_in_it() {
     let file = "Content-Disposition: attachment; filename=logo.png\r\n";
     assert_eq!(look("", TABLE), Look::Report(Report::Es001));
     assert_eq!(look(file, TABLE), Look::Report(Report::Es001));
+    let quoted: String = TABLE.lines().map(|line| format!("> {line}\n")).collect();
+    assert!(!look("", &quoted).is_taken(), "a reply repeats what it answers");
     assert_eq!(look(file, unknown), Look::Table, "a file with an unknown header is news");
     assert!(!look("", unknown).is_taken(), "a letter with a list in it is not");
     assert_eq!(look("Content-Type: text/csv; name=empty.csv\r\n", ""), Look::Table, "an empty report is news");
