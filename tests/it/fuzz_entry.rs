@@ -169,7 +169,9 @@ fn mails_of_any_bytes_end_in_a_receipt() {
         locked_zip: b"PK\x03\x04\x14\0\x01\0".to_vec(),
     };
     let all = shapes::all(&load, &mut shapes::Random(1));
-    let seeds: Vec<Vec<u8>> = all.into_iter().map(|shape| shape.bytes).filter(|bytes| bytes.len() < 16 << 10).collect();
+    // All of them go through the line in `tests/it/mail.rs`; here some are bent.
+    let small = all.into_iter().map(|shape| shape.bytes).filter(|bytes| bytes.len() < 16 << 10);
+    let seeds: Vec<Vec<u8>> = small.step_by(8).collect();
     let dock = unpack::Dock::new();
     run("mail", &seeds, |bytes| dock.deliver_mail(bytes));
 }
