@@ -72,7 +72,7 @@ fn shown(report: &MailReport) -> String {
         0 => String::new(),
         more => format!("\n... and {more} more parts"),
     };
-    format!("{}\n\n{parts}{more}", table(["", ""], facts.into_iter()))
+    format!("{}\n\n{parts}{more}", table(["", ""], facts))
 }
 
 fn sign(sign: &bonded_schemas::mail::Sign) -> String {
@@ -112,5 +112,5 @@ fn policy_shown(policy: &MailPolicy) -> String {
     if policy.only_matching {
         facts.push(["only matching".into(), "yes: what no rule matches is not taken".into()]);
     }
-    table(["", ""], facts.into_iter())
+    table(["", ""], facts)
 }

@@ -204,8 +204,12 @@ fn property(cursor: &mut Cursor<'_>, bytes: &Bytes, found: &mut Vec<(u16, u16, B
         // A property with a name of its own: whose it is, and its number or its name.
         cursor.take(16)?;
         match cursor.u32()? {
-            0 => drop(cursor.take(4)?),
-            _ => drop(cursor.padded()?),
+            0 => {
+                cursor.take(4)?;
+            }
+            _ => {
+                cursor.padded()?;
+            }
         }
     }
     let single = kind & !MANY;
@@ -223,9 +227,15 @@ fn property(cursor: &mut Cursor<'_>, bytes: &Bytes, found: &mut Vec<(u16, u16, B
                 }
             }
             // Short ones are padded.
-            0x02 | 0x03 | 0x04 | 0x0a | 0x0b => drop(cursor.take(4)?),
-            0x05 | 0x06 | 0x07 | 0x14 | 0x40 => drop(cursor.take(8)?),
-            0x48 => drop(cursor.take(16)?),
+            0x02 | 0x03 | 0x04 | 0x0a | 0x0b => {
+                cursor.take(4)?;
+            }
+            0x05 | 0x06 | 0x07 | 0x14 | 0x40 => {
+                cursor.take(8)?;
+            }
+            0x48 => {
+                cursor.take(16)?;
+            }
             _ => return None,
         }
     }

@@ -60,7 +60,8 @@ fn a_part_is_known_by_what_stands_in_it() {
 fn a_class_rests_on_signs() {
     let daemon = "From: MAILER-DAEMON@nordwind.example\r\n";
     let empty = Envelope { mail_from: Some(String::new()), ..Envelope::default() };
-    let cases: [(&str, &str, Option<&Envelope>, MailClass, &[Sign]); 9] = [
+    type Case<'a> = (&'a str, &'a str, Option<&'a Envelope>, MailClass, &'a [Sign]);
+    let cases: [Case<'_>; 9] = [
         ("", TABLE, None, MailClass::Report, &[]),
         ("Auto-Submitted: auto-generated\r\n", TABLE, None, MailClass::Report, &[Sign::AutoSubmitted]),
         (daemon, "sorry", Some(&empty), MailClass::Bounce, &[Sign::EmptyReturnPath, Sign::MailServerSender]),
