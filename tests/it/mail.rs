@@ -108,7 +108,7 @@ fn reports() -> Vec<Vec<u8>> {
 fn load() -> Load {
     let reports = reports();
     let one = reports[0].as_slice();
-    let cells = pack::cells_of(&String::from_utf8(one.to_vec()).expect("text"));
+    let cells = pack::cells_of(std::str::from_utf8(one).expect("text"));
     let book = [("Main Report", cells)];
     let mut locked_zip = pack::zip(&[("report.csv", one)]);
     for (mark, flags) in [(b"PK\x03\x04", 6), (b"PK\x01\x02", 8)] {
