@@ -39,7 +39,8 @@ mod signed;
 
 pub(crate) use listen::{Door, certificate_files, prepare};
 use routes::{
-    account, alerts, answers, checks, deliveries, drift, house, identifiers, mail, me, members, provider, settings, sql, tokens, trail, uploads, watching,
+    account, alerts, answers, checks, deliveries, drift, house, identifiers, mail, me, members, provider, settings, sql, tokens,
+    trail, uploads, watching,
 };
 
 /// What every request is served from.

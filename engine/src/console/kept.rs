@@ -7,7 +7,9 @@ use bonded_schemas::TenantId;
 use super::{
     actor,
     args::{
-        AlertsAction, Audit, AuditAction, CapeAction, CheckAction, Command, DriftAction, FindingAction, IdentifierAction, KeyAction, MachineAction, MailAction, MailPolicyAction, MemberAction, OwnerAction, QueueAction, RawAction, RoutesAction, RulesAction, ScheduleAction, ShredAction, TenantAction, TokenAction, WindowsAction,
+        AlertsAction, Audit, AuditAction, CapeAction, CheckAction, Command, DriftAction, FindingAction, IdentifierAction,
+        KeyAction, MachineAction, MailAction, MailPolicyAction, MemberAction, OwnerAction, QueueAction, RawAction, RoutesAction,
+        RulesAction, ScheduleAction, ShredAction, TenantAction, TokenAction, WindowsAction,
     },
     scope, which,
 };
