@@ -72,3 +72,4 @@ lint:
 setup:
 	@tests/setup.sh
 	@tests/oidc/install.sh >/dev/null
+	@tests/aws/install.sh >/dev/null

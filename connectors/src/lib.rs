@@ -4,6 +4,7 @@
 
 pub mod alerts;
 pub mod audit;
+pub mod aws;
 pub mod clock;
 pub mod conformance;
 pub mod error;

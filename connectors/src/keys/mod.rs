@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
 
+pub mod aws;
 pub mod keyring;
 
 /// Opaque name of a tenant's key, safe in plain metadata: an ARN on AWS, `bonded-<uuid>` in the keyring.

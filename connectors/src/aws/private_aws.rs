@@ -1,0 +1,117 @@
+//! Emulators of AWS for tests: one of each kind a test process, on loopback at a free port, ended with the process.
+//! `tests/aws/install.sh` installs them; where they are not, the tests that need one say so and are left out.
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+/// LocalStack imports for seconds; on a machine that builds beside it, for many.
+const READY_MAX: Duration = Duration::from_secs(120);
+/// What both emulators know us by.
+pub const CREDENTIAL: &str = "test";
+pub const REGION: &str = "us-east-1";
+
+/// Keeps each version for a day.
+const RULE: &str = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>\
+    <Mode>COMPLIANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>";
+const RULE_SHA256: &str = "x-amz-checksum-sha256: b156tXDDyAwzmV+oC2aoDSpBkIjF+Y/NsfMEiz6jz4Q=";
+
+pub struct PrivateAws {
+    pub endpoint: String,
+    port: u16,
+    /// Its standard input keeps it alive.
+    _child: Child,
+}
+
+#[allow(dead_code, reason = "the doors' tests and the whole machine's need a part of it each")]
+impl PrivateAws {
+    /// LocalStack: KMS, and S3 that asks KMS.
+    pub fn localstack() -> Option<&'static Self> {
+        static STARTED: OnceLock<Option<PrivateAws>> = OnceLock::new();
+        STARTED.get_or_init(|| Self::start("localstack", "localstack/bin/python", "/_localstack/health")).as_ref()
+    }
+
+    /// MiniStack: everything but KMS and S3, for which it is not strict enough.
+    pub fn ministack() -> Option<&'static Self> {
+        static STARTED: OnceLock<Option<PrivateAws>> = OnceLock::new();
+        STARTED.get_or_init(|| Self::start("ministack", "ministack/bin/ministack", "/_localstack/health")).as_ref()
+    }
+
+    fn start(kind: &str, program: &str, ready: &str) -> Option<Self> {
+        let packages = packages();
+        if !packages.join(program).exists() {
+            println!("skipped: {kind} is not installed (tests/aws/install.sh)");
+            return None;
+        }
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let folder = std::env::temp_dir().join(format!("bonded-{kind}-{}-{port}", std::process::id()));
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join("tests/aws/start.sh");
+        let log = std::env::temp_dir().join(format!("bonded-{kind}-{}.log", std::process::id()));
+        let told = || std::fs::File::create(&log).expect("a log");
+        let child = Command::new(script)
+            .args([kind, &folder.display().to_string(), &port.to_string()])
+            .env("BONDED_AWS_PACKAGES", &packages)
+            .stdin(Stdio::piped())
+            .stdout(told())
+            .stderr(told())
+            .spawn()
+            .expect("the emulator starts");
+        let started = Self { endpoint: format!("http://127.0.0.1:{port}"), port, _child: child };
+        let begun = Instant::now();
+        while started.try_ask("GET", ready, &[], "").is_none_or(|(status, _)| status != 200) {
+            let tail = || std::fs::read_to_string(&log).unwrap_or_default();
+            assert!(begun.elapsed() < READY_MAX, "{kind} is not ready after {READY_MAX:?}: {}", tail());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = std::fs::remove_file(&log);
+        Some(started)
+    }
+
+    /// A new bucket of this name; a locked one has versions, and keeps each for a day whoever asks.
+    pub fn bucket(&self, name: &str, locked: bool) -> String {
+        let headers: &[&str] = if locked { &["x-amz-bucket-object-lock-enabled: true"] } else { &[] };
+        let name = format!("{name}-{}", uuid::Uuid::new_v4().simple());
+        self.ask("PUT", &format!("/{name}"), headers, "");
+        if locked {
+            let headers = ["x-amz-sdk-checksum-algorithm: SHA256", RULE_SHA256];
+            self.ask("PUT", &format!("/{name}?object-lock"), &headers, RULE);
+        }
+        name
+    }
+
+    /// An unsigned request, which LocalStack takes; it must be answered well.
+    pub fn ask(&self, method: &str, path: &str, headers: &[&str], body: &str) -> String {
+        let (status, text) = self.try_ask(method, path, headers, body).expect("the emulator answers");
+        assert!(status < 300, "{method} {path}: {status} {text}");
+        text
+    }
+
+    fn try_ask(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n", self.port);
+        for header in headers {
+            request.push_str(&format!("{header}\r\n"));
+        }
+        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        Some((status, answer))
+    }
+}
+
+fn packages() -> PathBuf {
+    let cache = || std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    match std::env::var_os("BONDED_AWS_PACKAGES") {
+        Some(named) => PathBuf::from(named),
+        None => cache().or_else(home).unwrap_or_default().join("bonded/aws"),
+    }
+}
