@@ -81,6 +81,9 @@ impl From<object_store::Error> for Error {
         if let Some(mend) = disk(&error) {
             return mend.with_source(error);
         }
+        if let Some((kind, message)) = remote(&error) {
+            return Error::new(kind, message).with_source(error);
+        }
         let kind = match &error {
             object_store::Error::NotFound { .. } => ErrorKind::Input,
             object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => ErrorKind::Setup,
@@ -128,6 +131,28 @@ fn disk_mend(error: &io::Error) -> Option<Error> {
         _ => return None,
     };
     Some(Error::new(ErrorKind::Setup, message))
+}
+
+/// What a store over a network has that a disk has not: keys of its own, and a way there that may be cut.
+fn remote(error: &(dyn StdError + 'static)) -> Option<(ErrorKind, &'static str)> {
+    let told = error.to_string();
+    if told.contains("KMS.DisabledException") || told.contains("KMS.KMSInvalidStateException") {
+        return Some((ErrorKind::Refused, "the key that the object store asks for is disabled or being deleted: enable it first"));
+    }
+    if told.contains("KMS.NotFoundException") {
+        return Some((ErrorKind::Setup, "the key that the object store asks for is not there: it must lie in the bucket's region"));
+    }
+    let mut at: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = at {
+        if let Some(own) = error.downcast_ref::<Error>() {
+            return Some((own.kind, "object store"));
+        }
+        if error.is::<object_store::client::HttpError>() {
+            return Some((ErrorKind::Retry, "the object store cannot be reached: try again"));
+        }
+        at = error.source();
+    }
+    None
 }
 
 const DISK_FULL: &str = "the disk is full: free space and run it again; what was taken in until now is kept";

@@ -45,6 +45,22 @@ const NOTE_BYTES_MAX: usize = 1024 * 1024;
 pub struct RawZone {
     store: Arc<dyn ObjectStore>,
     keys: Arc<dyn Keys>,
+    kind: StoreKind,
+}
+
+/// What the zone must know of its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreKind {
+    /// A put shows an object whole and durable, or not at all, so that small ones need no staging.
+    pub whole_puts: bool,
+    /// Of one object.
+    pub object_bytes_max: u64,
+}
+
+impl StoreKind {
+    /// Files on a disk: a name may outlive a power cut that its content does not.
+    pub const FILES: Self = Self { whole_puts: false, object_bytes_max: u64::MAX };
+    pub const S3: Self = Self { whole_puts: true, object_bytes_max: crate::lake::OBJECT_BYTES_MAX };
 }
 
 /// What landing made of some bytes.
@@ -72,7 +88,11 @@ pub struct Checked {
 impl RawZone {
     /// Paths are relative to the root of `store`, which is the lake root.
     pub fn new(store: Arc<dyn ObjectStore>, keys: Arc<dyn Keys>) -> Self {
-        Self { store, keys }
+        Self { store, keys, kind: StoreKind::FILES }
+    }
+
+    pub fn on(self, kind: StoreKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// For what is kept beside it by the same means.
@@ -97,7 +117,8 @@ impl RawZone {
         let data_key = self.wrapped_data_key(scope, key).await?;
         let staging = staging_path(scope.tenant());
         let mut upload = publish::Upload::begin(self.store.as_ref(), &staging).await?;
-        let sealed = sealing::seal_into(&mut upload, &data_key, names, scope.tenant(), source, size_bytes_max).await;
+        let plain_bytes_max = size_bytes_max.min(footer::plain_bytes_max(self.kind.object_bytes_max));
+        let sealed = sealing::seal_into(&mut upload, &data_key, names, scope.tenant(), source, plain_bytes_max).await;
         let mut landed = match sealed {
             Ok(landed) => landed,
             Err(error) => return Err(upload.abandon(error).await),
@@ -139,7 +160,7 @@ impl RawZone {
             .await
             .map_err(|error| Error::new(error.kind(), format!("raw object `{path}` does not open")).with_source(error))?;
         let opened = tail.open(&data_key, scope.tenant(), path)?;
-        Ok(RawReader::new(self.store.clone(), location, opened))
+        Ok(RawReader::new(self.store.clone(), location, tail.version, opened))
     }
 
     /// Seals a provenance note beside the object. The first note stays; says whether this one was written.

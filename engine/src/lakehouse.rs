@@ -6,15 +6,17 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bonded_connectors::{
     audit::Segments,
+    aws::Account,
     clock::Clock,
     keys::{
         KeyId, KeyState, Keys,
+        aws::AwsKeys,
         keyring::{Keyring, RootSource},
     },
-    lake::{Lake, OpenStore, Tables, lake_folder, open_store},
+    lake::{Lake, OpenStore, S3, Tables, is_s3, open_store},
     mail::proof::Names,
     oidc::Provider,
-    raw::RawZone,
+    raw::{RawZone, StoreKind},
     seal::{DocumentKey, NameKey, TenantSecret},
     store::{ControlStore, Place, Probe, TenantRecord, TenantStore, audit::NewEvent, fence::Fence, queue::Queue},
 };
@@ -25,7 +27,7 @@ use tokio::sync::OnceCell;
 use crate::{
     audit::{AuditEvent as Event, Change, keep},
     error::{Error, ErrorKind, Result},
-    settings::{Settings, secret},
+    settings::{KeyProvider, Settings, secret},
 };
 
 pub(crate) mod identity;
@@ -86,15 +88,28 @@ impl Doors {
 impl Lakehouse {
     /// Makes lake, control store and keyring where they are missing; what is there stays. `true` when the keyring is new.
     pub async fn init(settings: Settings, doors: Doors) -> Result<(Self, bool)> {
-        let dir = settings.keys_dir()?;
-        let fresh = !dir.join("keyring.json").exists();
-        if fresh {
-            Keyring::create(&dir, root_source(&settings)?, doors.clock.clone())?;
+        let place = place(&settings)?;
+        let mut fresh = false;
+        if settings.keys.provider == KeyProvider::Keyring {
+            let dir = settings.keys_dir()?;
+            fresh = !dir.join("keyring.json").exists();
+            if fresh {
+                Keyring::create(&dir, root_source(&settings)?, doors.clock.clone())?;
+            }
         }
-        // Opening the store makes the folder, or says why it cannot.
-        open_store(&settings.lake)?;
-        ControlStore::create(place(&settings)?).await?;
+        if !is_s3(&settings.lake) {
+            // Opening the store makes the folder, or says why it cannot.
+            open_store(&settings.lake)?;
+        }
+        ControlStore::create(place.clone()).await?;
+        if settings.keys.provider == KeyProvider::Aws {
+            fresh = ControlStore::open(place).await?.lake_record().await?.is_none();
+        }
         let house = Self::open(settings, doors).await?;
+        if let Some(bucket) = house.lake.bucket() {
+            // Whether it can be written, and what it does when two write at once.
+            bucket.honours().await?;
+        }
         if house.control.asks_for_proof() {
             // Tenants of a lake from before PostgreSQL asked for proofs.
             for record in house.tenants().await? {
@@ -110,19 +125,39 @@ impl Lakehouse {
         if let Some(probe) = doors.probe {
             control = control.watched_by(probe);
         }
-        let (keys, keyring): (Arc<dyn Keys>, _) = match doors.keys {
-            Some(keys) => (keys, None),
-            None => {
+        let account = match settings.uses_aws() {
+            true => Some(Account::open(settings.aws.reach()).await?),
+            false => None,
+        };
+        let (keys, keyring): (Arc<dyn Keys>, _) = match (doors.keys, settings.keys.provider, &account) {
+            (Some(keys), ..) => (keys, None),
+            (None, KeyProvider::Aws, Some(account)) => {
+                (Arc::new(AwsKeys::open(account, &settings.keys_lake(), doors.clock.clone())?), None)
+            }
+            (None, ..) => {
                 let keyring = Keyring::open(&settings.keys_dir()?, root_source(&settings)?, doors.clock.clone())?;
                 (Arc::new(keyring.clone()), Some(keyring))
             }
         };
-        let (store, root) = match doors.store {
-            Some(opened) => opened,
-            None => open_store(&settings.lake)?,
+        let (store, root, bucket) = match (doors.store, account) {
+            (Some((store, root)), _) => (store, root, None),
+            (None, Some(account)) if is_s3(&settings.lake) => {
+                let bucket = Arc::new(S3::open(&settings.lake, account, settings.bucket_use())?);
+                if settings.aws.lock {
+                    bucket.check_lock().await?;
+                }
+                let (store, root) = bucket.clone().opened();
+                (store, root, Some(bucket))
+            }
+            (None, _) => {
+                let (store, root) = open_store(&settings.lake)?;
+                (store, root, None)
+            }
         };
+        let kind = if bucket.is_some() { StoreKind::S3 } else { StoreKind::FILES };
         let lake = Lake::new(store.clone(), &root, keys.clone(), doors.clock.clone()).with_encoders(settings.ingest.encoders_max);
-        let raw = RawZone::new(store, keys.clone());
+        let lake = lake.in_bucket(bucket);
+        let raw = RawZone::new(store, keys.clone()).on(kind);
         let (identity, rooms) = (OnceCell::new(), rooms::Rooms::default());
         let names = OnceCell::new_with(doors.names);
         let mut house = Self { settings, clock: doors.clock, keys, keyring, lake, raw, control, identity, rooms, names };
@@ -142,30 +177,64 @@ impl Lakehouse {
                 // Its half in PostgreSQL may have gone, or never have been made.
                 self.control.add_tenant(&record).await?;
             }
+            if self.control_decides().await? && self.raw.tenant_record(scope).await?.is_none() {
+                // Whoever added it died before its record lay in the raw zone.
+                let names = self.tenant(scope).await?.names;
+                self.raw.put_tenant_record(scope, &names, &record).await?;
+            }
             return Ok(false);
         }
         self.control.can_make()?;
-        if self.raw.tenant_record(scope).await?.is_none() {
+        let control_decides = self.control_decides().await?;
+        let (mut record, mut unkept) = (self.raw.tenant_record(scope).await?, None);
+        if record.is_none() {
             let key = self.keys.create_key(scope.tenant()).await?;
+            self.writes_under(scope.tenant(), &key);
             let secret = TenantSecret::generate();
             let wrapped = secret.wrap(scope, self.keys.as_ref(), &key).await?;
-            let record = TenantRecord {
+            let made = TenantRecord {
                 tenant: scope.tenant().clone(),
                 key_id: key.to_string(),
                 wrapped_secret: STANDARD.encode(wrapped),
                 created_at: self.clock.now().to_rfc3339(),
             };
-            self.raw.put_tenant_record(scope, &secret.derive().0, &record).await?;
+            let names = secret.derive().0;
+            if control_decides {
+                (record, unkept) = (Some(made), Some(names));
+            } else {
+                self.raw.put_tenant_record(scope, &names, &made).await?;
+            }
         }
-        let record = self.kept_record(scope).await?;
+        let record = match record {
+            Some(record) => record,
+            None => self.kept_record(scope).await?,
+        };
         let told = serde_json::json!({ "tenant": record.tenant, "key_id": record.key_id, "created_at": record.created_at });
         let event = Event::new(scope.actor().clone(), "tenant.add", record.tenant.as_str(), "added");
         let event = self.sealed(event.changing(Change::made(&told)?)).await?;
         if !self.control.add_tenant_with(&record, NewEvent { at: self.clock.now(), sealed: &event }).await? {
             return Ok(false);
         }
+        if let Some(names) = unkept {
+            self.raw.put_tenant_record(scope, &names, &record).await?;
+        }
         self.tenant(scope).await?.audit(self.clock.as_ref(), "tenant.add", record.tenant.as_str(), "added").await?;
         Ok(true)
+    }
+
+    /// Whether two who add one tenant at once would both write its record: then the control store says who was first.
+    async fn control_decides(&self) -> Result<bool> {
+        match self.lake.bucket() {
+            Some(bucket) => Ok(!bucket.honours().await?.put),
+            None => Ok(false),
+        }
+    }
+
+    /// A bucket encrypts what is the tenant's under the tenant's own key.
+    fn writes_under(&self, tenant: &TenantId, key: &KeyId) {
+        if let Some(bucket) = self.lake.bucket() {
+            bucket.assign(tenant, key);
+        }
     }
 
     /// Takes a tenant up as its record in the raw zone tells of it, which stays there when the control store is lost.
@@ -210,6 +279,7 @@ impl Lakehouse {
     pub async fn tenant(&self, scope: &TenantScope) -> Result<Tenant> {
         let record = self.record(scope.tenant()).await?;
         let key = KeyId(record.key_id);
+        self.writes_under(scope.tenant(), &key);
         let wrapped = STANDARD.decode(&record.wrapped_secret).map_err(|error| {
             Error::new(ErrorKind::Damaged, format!("the record of tenant {}", scope.tenant())).with_source(error)
         })?;
@@ -341,6 +411,6 @@ pub(crate) fn place(settings: &Settings) -> Result<Place> {
             let owner = settings.store.postgres_owner.as_deref().map(secret).transpose();
             Place::Postgres { url: secret(reference)?, owner: owner.unwrap_or_default() }
         }
-        None => Place::Sqlite(lake_folder(&settings.lake)?),
+        None => Place::Sqlite(settings.store_folder()?),
     })
 }

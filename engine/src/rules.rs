@@ -4,7 +4,6 @@
 
 use std::{io::Write as _, path::PathBuf};
 
-use bonded_connectors::lake::lake_folder;
 use bonded_schemas::RuleBook;
 
 use crate::{
@@ -52,7 +51,7 @@ fn over_builtin(text: &str) -> Result<RuleBook> {
 }
 
 fn path(settings: &Settings) -> Result<PathBuf> {
-    Ok(lake_folder(&settings.lake)?.join(FILE_NAME))
+    Ok(settings.store_folder()?.join(FILE_NAME))
 }
 
 fn read(settings: &Settings) -> Result<Option<String>> {

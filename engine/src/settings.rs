@@ -4,6 +4,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use bonded_connectors::lake::{is_s3, lake_folder};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 mod alerts;
 mod api;
 mod audit;
+mod aws;
 mod desk;
 mod ingest;
 mod mail_in;
@@ -22,6 +24,7 @@ mod watch;
 pub use alerts::AlertSettings;
 pub use api::ApiSettings;
 pub use audit::AuditSettings;
+pub use aws::{AwsSettings, KeyProvider};
 pub(crate) use desk::millis;
 pub use desk::{DeskSettings, MailSettings};
 pub use ingest::{IngestSettings, UnpackSettings};
@@ -34,7 +37,7 @@ pub use watch::WatchSettings;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Folder or `file://` URL that holds everything but the keys.
+    /// Folder, `file://` URL or `s3://bucket/prefix` that holds everything but the keys (in a bucket: and the control store).
     pub lake: String,
     pub keys: KeySettings,
     pub store: StoreSettings,
@@ -54,11 +57,15 @@ pub struct Settings {
     pub uploads: UploadSettings,
     pub alerts: AlertSettings,
     pub watch: WatchSettings,
+    pub aws: AwsSettings,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeySettings {
+    pub provider: KeyProvider,
+    /// What the lake is named by in the aliases of its keys at AWS; from its URL when absent.
+    pub lake: Option<String>,
     /// Folder of the keyring; beside the lake (`<lake>.keys`) when absent, so that a copied lake carries no key.
     pub dir: Option<PathBuf>,
     /// Where a passphrase is read from (`env:NAME` or `file:PATH`); a key file is used when absent.
@@ -74,6 +81,8 @@ pub struct StoreSettings {
     /// Where the URL of the role that owns the schemas is read from, for the commands that make some: `init`, `tenant add`,
     /// `restore`. Everything else does without.
     pub postgres_owner: Option<String>,
+    /// Folder of the SQLite files in place of the lake's own; for a lake in a bucket that one machine works on.
+    pub folder: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -133,6 +142,7 @@ impl Default for Settings {
             uploads: UploadSettings::default(),
             alerts: AlertSettings::default(),
             watch: WatchSettings::default(),
+            aws: AwsSettings::default(),
         }
     }
 }
@@ -182,6 +192,7 @@ impl Settings {
         settings.uploads.check()?;
         settings.alerts.check()?;
         settings.watch.check()?;
+        settings.check_aws()?;
         if settings.ingest.record_bytes_max < 1024
             || settings.ingest.batch_rows == 0
             || settings.ingest.encoders_max == 0
@@ -206,8 +217,18 @@ impl Settings {
     /// Every key present, so that the environment can name optional ones.
     fn complete() -> Self {
         Self {
-            keys: KeySettings { dir: Some(PathBuf::new()), passphrase: Some(String::new()) },
-            store: StoreSettings { postgres: Some(String::new()), postgres_owner: Some(String::new()) },
+            keys: KeySettings {
+                provider: KeyProvider::default(),
+                lake: Some(String::new()),
+                dir: Some(PathBuf::new()),
+                passphrase: Some(String::new()),
+            },
+            store: StoreSettings {
+                postgres: Some(String::new()),
+                postgres_owner: Some(String::new()),
+                folder: Some(PathBuf::new()),
+            },
+            aws: AwsSettings::complete(),
             api: ApiSettings {
                 certificate: Some(PathBuf::new()),
                 private_key: Some(PathBuf::new()),
@@ -247,8 +268,24 @@ impl Settings {
         self.beside_the_lake(".tls", "api.certificate")
     }
 
+    /// The folder of the SQLite files, and of the rules that the lake adds.
+    pub fn store_folder(&self) -> Result<PathBuf> {
+        match &self.store.folder {
+            Some(folder) => Ok(folder.clone()),
+            None if is_s3(&self.lake) => Err(Error::setup(format!(
+                "the lake `{}` holds no control store: set store.postgres, or store.folder where one machine works on it",
+                self.lake
+            ))),
+            None => Ok(lake_folder(&self.lake)?),
+        }
+    }
+
     fn beside_the_lake(&self, ending: &str, setting: &str) -> Result<PathBuf> {
-        let folder = bonded_connectors::lake::lake_folder(&self.lake)?;
+        let folder = match (is_s3(&self.lake), &self.store.folder) {
+            (false, _) => lake_folder(&self.lake)?,
+            (true, Some(folder)) => folder.clone(),
+            (true, None) => return Err(Error::setup(format!("nothing lies beside the lake `{}`: set {setting}", self.lake))),
+        };
         let name = folder.file_name().ok_or_else(|| Error::setup(format!("lake `{}` has no name; set {setting}", self.lake)))?;
         let mut sibling = name.to_os_string();
         sibling.push(ending);

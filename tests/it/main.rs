@@ -7,6 +7,7 @@ mod alerts;
 mod api;
 mod attest;
 mod audit;
+mod aws;
 mod bad_input;
 mod cape;
 mod chaos;

@@ -20,6 +20,13 @@ pub const MAIL_DOMAIN: &str = "reports.example";
 pub struct World {
     folder: TempDir,
     postgres: Option<(String, String)>,
+    pub bucket: Option<Bucket>,
+}
+
+/// A lake in a bucket of an emulator, its keys at the emulator's KMS.
+pub struct Bucket {
+    pub endpoint: String,
+    pub name: String,
 }
 
 /// How a run of the binary ended.
@@ -37,7 +44,7 @@ impl World {
 
     /// The same in this folder.
     pub fn under(folder: &Path) -> Self {
-        Self { folder: TempDir::new_in(folder).expect("a temporary folder"), postgres: None }.peopled()
+        Self { folder: TempDir::new_in(folder).expect("a temporary folder"), postgres: None, bucket: None }.peopled()
     }
 
     /// The same with its control store in this PostgreSQL.
@@ -45,7 +52,7 @@ impl World {
         Self { postgres: Some((cluster.url(), cluster.owner_url())), ..Self::bare() }.peopled()
     }
 
-    fn peopled(self) -> Self {
+    pub fn peopled(self) -> Self {
         self.ok(&["init"]);
         self.ok(&["tenant", "add", TENANT]);
         self.ok(&["tenant", "add", OTHER]);
@@ -54,7 +61,21 @@ impl World {
 
     /// A folder and nothing in it.
     pub fn bare() -> Self {
-        Self { folder: TempDir::new().expect("a temporary folder"), postgres: None }
+        Self { folder: TempDir::new().expect("a temporary folder"), postgres: None, bucket: None }
+    }
+
+    /// The same in this bucket; its control store in PostgreSQL where there is one, else in a folder of this machine.
+    pub fn in_bucket(bucket: Bucket, cluster: Option<&PrivatePostgres>) -> Self {
+        let postgres = cluster.map(|cluster| (cluster.url(), cluster.owner_url()));
+        Self { bucket: Some(bucket), postgres, ..Self::bare() }
+    }
+
+    /// How the console is told where the lake is.
+    fn lake_url(&self) -> String {
+        match &self.bucket {
+            Some(bucket) => format!("s3://{}/lake", bucket.name),
+            None => self.lake().display().to_string(),
+        }
     }
 
     pub fn lake(&self) -> PathBuf {
@@ -91,7 +112,17 @@ impl World {
                 command.env("BONDED_STORE_POSTGRES_OWNER", "env:PRIVATE_OWNER").env("PRIVATE_OWNER", owner);
             }
         }
-        command.arg("--lake").arg(self.lake()).args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
+        if let Some(bucket) = &self.bucket {
+            command.env("BONDED_KEYS_PROVIDER", "aws").env("BONDED_AWS_ENDPOINT", &bucket.endpoint).env("BONDED_AWS_PATH_STYLE", "true");
+            for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
+                command.env_remove(name);
+            }
+            command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_EC2_METADATA_DISABLED", "true");
+            if self.postgres.is_none() {
+                command.env("BONDED_STORE_FOLDER", self.lake());
+            }
+        }
+        command.arg("--lake").arg(self.lake_url()).args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         command
     }
 

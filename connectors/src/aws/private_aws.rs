@@ -84,6 +84,13 @@ impl PrivateAws {
         name
     }
 
+    /// Keys of all objects of a small bucket.
+    pub fn objects(&self, bucket: &str) -> Vec<String> {
+        let listed = self.ask("GET", &format!("/{bucket}?list-type=2&max-keys=1000"), &[], "");
+        assert!(listed.contains("<IsTruncated>false"), "a bucket of more than a page");
+        listed.split("<Key>").skip(1).filter_map(|rest| Some(rest.split_once("</Key>")?.0.to_owned())).collect()
+    }
+
     /// An unsigned request, which LocalStack takes; it must be answered well.
     pub fn ask(&self, method: &str, path: &str, headers: &[&str], body: &str) -> String {
         let (status, text) = self.try_ask(method, path, headers, body).expect("the emulator answers");
@@ -100,8 +107,9 @@ impl PrivateAws {
         }
         request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
         stream.write_all(request.as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).ok()?;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
         let status = answer.split(' ').nth(1)?.parse().ok()?;
         Some((status, answer))
     }

@@ -83,7 +83,7 @@ pub struct Swept {
     pub waiting: usize,
     pub removed: usize,
     pub removed_bytes: u64,
-    /// Uploads that were never finished, which only a local folder keeps.
+    /// Uploads that were never finished, which no list of objects shows; in a bucket those of the raw zone, too.
     pub uploads_removed: usize,
 }
 

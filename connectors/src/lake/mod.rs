@@ -32,6 +32,7 @@ pub mod maintain;
 mod manifests;
 mod read;
 mod rewrite;
+mod s3;
 mod staging;
 mod storage;
 mod survey;
@@ -40,12 +41,16 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use s3::tests::of_tests as s3_of_tests;
+
 pub use catalog::EncryptedCatalog;
 pub use commit::{Mark, Outcome};
 pub use create::Layout;
 pub use durable::Durable;
 pub use kek_cache::KekCache;
 use maintain::{Compacted, Compaction, Expired, Retention, Rewrapped, Swept};
+pub use s3::{Honours, OBJECT_BYTES_MAX, S3, Use, is_s3};
 pub use survey::{Found, StoredFile, Survey, Tally};
 use write::Shape;
 pub use write::{FileWriter, TableWriter, Written};
@@ -58,19 +63,30 @@ pub struct Lake {
     kms: Arc<KekCache>,
     clock: Arc<dyn Clock>,
     shape: Shape,
+    bucket: Option<Arc<S3>>,
 }
 
 impl Lake {
     /// `root` is the URL that object paths are relative to, without a slash at its end.
     pub fn new(store: Arc<dyn ObjectStore>, root: &str, keys: Arc<dyn Keys>, clock: Arc<dyn Clock>) -> Self {
         let kms = Arc::new(KekCache::new(keys));
-        Self { store, root: root.trim_end_matches('/').to_owned(), kms, clock, shape: Shape::default() }
+        Self { store, root: root.trim_end_matches('/').to_owned(), kms, clock, shape: Shape::default(), bucket: None }
     }
 
     /// How many threads write the data files of one delivery; one makes the order of the store's calls that of the rows.
     pub fn with_encoders(mut self, encoders_max: usize) -> Self {
         self.shape.encoders_max = encoders_max;
         self
+    }
+
+    /// The bucket that the store is, for what only a bucket has.
+    pub fn in_bucket(mut self, bucket: Option<Arc<S3>>) -> Self {
+        self.bucket = bucket;
+        self
+    }
+
+    pub fn bucket(&self) -> Option<&S3> {
+        self.bucket.as_deref()
     }
 
     pub fn root(&self) -> &str {
@@ -162,7 +178,7 @@ pub fn lake_folder(lake: &str) -> Result<std::path::PathBuf> {
         }),
         Some((scheme, _)) => Err(Error::new(
             ErrorKind::Setup,
-            format!("lakes on {scheme}:// are not supported yet; use a folder or file:///absolute/path"),
+            format!("this needs a lake in a folder of this machine, and the one on {scheme}:// is none"),
         )),
     }
 }

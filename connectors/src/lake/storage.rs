@@ -94,7 +94,9 @@ impl Storage for StoreStorage {
     }
 
     async fn writer(&self, location: &str) -> Result<Box<dyn FileWrite>> {
-        Ok(Box::new(Writer { store: self.store()?, path: self.path(location)?, held: Vec::new(), held_bytes: 0, upload: None }))
+        let part_bytes = if super::is_s3(&self.root) { S3_PART_BYTES } else { PART_BYTES };
+        let (store, path) = (self.store()?, self.path(location)?);
+        Ok(Box::new(Writer { store, path, part_bytes, held: Vec::new(), held_bytes: 0, upload: None }))
     }
 
     async fn delete(&self, location: &str) -> Result<()> {
@@ -142,14 +144,17 @@ impl FileRead for Reader {
     }
 }
 
-/// The local file system takes parts of any size. A cloud store, when there is one, needs 5 MiB and more.
+/// The local file system takes parts of any size.
 const PART_BYTES: usize = 1 << 20;
+/// The least that S3 takes.
+const S3_PART_BYTES: usize = 5 << 20;
 
 /// One put for a small file, a multipart upload for a large one; nothing shows before `close`.
 /// Many files are open at once, so each holds at most one part.
 struct Writer {
     store: Arc<dyn ObjectStore>,
     path: Path,
+    part_bytes: usize,
     held: Vec<Bytes>,
     held_bytes: usize,
     upload: Option<Box<dyn MultipartUpload>>,
@@ -185,7 +190,7 @@ impl FileWrite for Writer {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.held_bytes += bytes.len();
         self.held.push(bytes);
-        if self.held_bytes < PART_BYTES {
+        if self.held_bytes < self.part_bytes {
             return Ok(());
         }
         self.put_part().await.map_err(|error| failed(self.path.as_ref(), error))

@@ -39,6 +39,7 @@ pub(super) struct World {
     pub(super) lake_url: String,
     pub(super) keys: Arc<dyn Keys>,
     control: ControlStore,
+    bucket: Option<Arc<super::S3>>,
 }
 
 pub(super) struct Room {
@@ -65,7 +66,13 @@ impl World {
         let keys = Keyring::create(&folder.path().join("keys"), RootSource::KeyFile, Arc::new(SystemClock)).expect("a keyring");
         let lake = folder.path().join("lake");
         let control = made(postgres.unwrap_or_else(|| Place::Sqlite(lake.clone()))).await;
-        Self { lake_url: lake.display().to_string(), _folder: folder, keys: Arc::new(keys), control }
+        Self { lake_url: lake.display().to_string(), _folder: folder, keys: Arc::new(keys), control, bucket: None }
+    }
+
+    /// Tables in a bucket, under keys that the bucket knows; `None` where no emulator is installed.
+    async fn in_bucket() -> Option<Self> {
+        let (bucket, keys) = super::s3_of_tests(false).await?;
+        Some(Self { bucket: Some(bucket), keys, ..Self::new().await })
     }
 
     /// A tenant with `es_003` made.
@@ -86,8 +93,14 @@ impl World {
             }
         };
         let ledger = self.control.open_tenant(&scope).await.expect("a ledger");
-        let (store, root) = open_store(&self.lake_url).expect("a store");
-        let lake = Lake::new(store.clone(), &root, self.keys.clone(), Arc::new(SystemClock));
+        let (store, root) = match &self.bucket {
+            Some(bucket) => {
+                bucket.assign(scope.tenant(), &key);
+                bucket.clone().opened()
+            }
+            None => open_store(&self.lake_url).expect("a store"),
+        };
+        let lake = Lake::new(store.clone(), &root, self.keys.clone(), Arc::new(SystemClock)).in_bucket(self.bucket.clone());
         let tables = lake.tables(&scope, &ledger, &key);
         let layout = Layout { schema: &schema(), partition_by_month_of: "entry_date", sorted_by: &["entry_summary_number"] };
         tables.ensure("es_003", &layout).await.expect("a table");
@@ -234,6 +247,13 @@ async fn concurrent_appends_all_land_once_and_leave_no_litter() {
 async fn concurrent_appends_all_land_once_on_postgresql_too() {
     if let Some(cluster) = PrivatePostgres::start() {
         concurrent_appends(World::on(Some(on(&cluster))).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn concurrent_appends_all_land_once_in_a_bucket_too() {
+    if let Some(world) = World::in_bucket().await {
+        concurrent_appends(world).await;
     }
 }
 
@@ -599,7 +619,7 @@ async fn a_disabled_key_yields_no_rows_and_takes_none() {
 
 #[test]
 fn other_schemes_are_refused_by_name() {
-    let error = open_store("s3://bucket/lake").expect_err("not yet");
+    let error = open_store("s3://bucket/lake").expect_err("no folder");
     assert_eq!(error.kind(), ErrorKind::Setup);
     assert!(error.to_string().contains("s3://"));
 }

@@ -8,9 +8,11 @@
 //!                 authenticated with fields("bonded-raw-v1", tenant, path)
 //! ```
 
+use std::ops::Range;
+
 use bonded_schemas::TenantId;
 use bytes::{Bytes, BytesMut};
-use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+use object_store::{GetOptions, ObjectStore, ObjectStoreExt, path::Path};
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -40,6 +42,8 @@ pub(super) struct Binding {
 /// The footer as stored, not yet opened.
 pub(super) struct Tail {
     object_size_bytes: u64,
+    /// Of the object, where the store keeps versions: what is read later is of the same.
+    pub(super) version: Option<String>,
     binding: Bytes,
     pub(super) wrapped_data_key: Bytes,
 }
@@ -81,8 +85,8 @@ pub(super) fn write(data_key: &Key, wrapped: &[u8], tenant: &TenantId, path: &st
 
 /// Reads the end of an object: its length, then one range.
 pub(super) async fn read(store: &dyn ObjectStore, location: &Path) -> Result<Tail> {
-    let object_size_bytes = match store.head(location).await {
-        Ok(found) => found.size,
+    let (object_size_bytes, version) = match store.head(location).await {
+        Ok(found) => (found.size, found.version),
         Err(error @ object_store::Error::NotFound { .. }) => {
             let message = format!("raw object `{location}` is not in the lake");
             return Err(Error::new(ErrorKind::Input, message).with_source(error));
@@ -94,8 +98,27 @@ pub(super) async fn read(store: &dyn ObjectStore, location: &Path) -> Result<Tai
         return Err(damaged(location, "too short"));
     }
     let start = object_size_bytes.saturating_sub(tail_max);
-    let tail = store.get_range(location, start..object_size_bytes).await?;
-    split(object_size_bytes, &tail).ok_or_else(|| damaged(location, "without its footer"))
+    let tail = get_range(store, location, version.as_deref(), start..object_size_bytes).await?;
+    let tail = split(object_size_bytes, &tail).map(|tail| Tail { version, ..tail });
+    tail.ok_or_else(|| damaged(location, "without its footer"))
+}
+
+/// Of the version that was opened: where a store does not hold to put-if-absent, another may lie there by now.
+pub(super) async fn get_range(
+    store: &dyn ObjectStore,
+    location: &Path,
+    version: Option<&str>,
+    range: Range<u64>,
+) -> object_store::Result<Bytes> {
+    let Some(version) = version else { return store.get_range(location, range).await };
+    let options = GetOptions { range: Some(range.into()), version: Some(version.to_owned()), ..GetOptions::default() };
+    store.get_opts(location, options).await?.bytes().await
+}
+
+/// How much plaintext fits into an object of this length, wrapped by whichever service.
+pub(super) fn plain_bytes_max(object_bytes_max: u64) -> u64 {
+    let footer = (BINDING_BYTES + WRAPPED_BYTES_MAX + TRAILER_BYTES) as u64;
+    ags1::plain_bytes_within(object_bytes_max.saturating_sub(footer))
 }
 
 fn object_size_bytes_min() -> u64 {
@@ -114,6 +137,7 @@ fn split(object_size_bytes: u64, tail: &Bytes) -> Option<Tail> {
     let binding_start = wrapped_start.checked_sub(binding_bytes)?;
     Some(Tail {
         object_size_bytes,
+        version: None,
         binding: tail.slice(binding_start..wrapped_start),
         wrapped_data_key: tail.slice(wrapped_start..trailer_start),
     })

@@ -4,7 +4,7 @@
 
 use bonded_schemas::TenantId;
 use bytes::Bytes;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, WriteMultipart, path::Path};
 
 use super::{RawZone, staging_path};
 use crate::error::{Error, Result};
@@ -72,6 +72,14 @@ impl RawZone {
 
     /// By way of staging too: on a disk a name could outlive a power cut that its content does not.
     pub(crate) async fn put_if_absent(&self, tenant: &TenantId, path: &Path, payload: PutPayload) -> Result<bool> {
+        if self.kind.whole_puts {
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            return match self.store.put_opts(path, payload, options).await {
+                Ok(_) => Ok(true),
+                Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+                Err(error) => Err(error.into()),
+            };
+        }
         let staging = staging_path(tenant);
         self.store.put(&staging, payload).await?;
         self.publish(&staging, path).await

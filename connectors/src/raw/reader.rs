@@ -5,7 +5,7 @@
 use std::{fmt, ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+use object_store::{ObjectStore, path::Path};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::footer::{self, Opened};
@@ -34,6 +34,7 @@ pub struct RawReader {
 struct Object {
     store: Arc<dyn ObjectStore>,
     location: Path,
+    version: Option<String>,
     opened: Opened,
 }
 
@@ -52,8 +53,8 @@ enum Progress {
 }
 
 impl RawReader {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, location: Path, opened: Opened) -> Self {
-        Self { object: Arc::new(Object { store, location, opened }), progress: Progress::Fresh }
+    pub(super) fn new(store: Arc<dyn ObjectStore>, location: Path, version: Option<String>, opened: Opened) -> Self {
+        Self { object: Arc::new(Object { store, location, version, opened }), progress: Progress::Fresh }
     }
 
     pub fn size_bytes(&self) -> u64 {
@@ -175,7 +176,7 @@ impl Object {
     /// Exactly these bytes, in a buffer that can be opened in place.
     async fn fetch(&self, range: Range<u64>) -> Result<BytesMut> {
         let length = range.end - range.start;
-        let bytes = self.store.get_range(&self.location, range).await?;
+        let bytes = footer::get_range(self.store.as_ref(), &self.location, self.version.as_deref(), range).await?;
         if bytes.len() as u64 != length {
             return Err(footer::damaged(&self.location, "cut"));
         }

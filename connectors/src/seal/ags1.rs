@@ -41,6 +41,12 @@ pub fn sealed_size_bytes(plain_bytes: u64) -> u64 {
     HEADER_BYTES as u64 + plain_bytes + block_count(plain_bytes) * OVERHEAD_BYTES as u64
 }
 
+/// The most plaintext, in whole blocks, whose sealed stream is no longer than this.
+pub fn plain_bytes_within(sealed_bytes: u64) -> u64 {
+    let blocks = sealed_bytes.saturating_sub(HEADER_BYTES as u64) / SEALED_BLOCK_BYTES as u64;
+    blocks.saturating_mul(BLOCK_BYTES as u64).min(PLAIN_BYTES_MAX)
+}
+
 fn block_count(plain_bytes: u64) -> u64 {
     plain_bytes.div_ceil(BLOCK_BYTES as u64).max(1)
 }

@@ -19,7 +19,7 @@ use axum_server::{
     accept::Accept,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
-use bonded_connectors::tls;
+use bonded_connectors::{lake::is_s3, tls};
 use chrono::{DateTime, Utc};
 use hyper_util::rt::TokioTimer;
 use tokio::{
@@ -236,5 +236,9 @@ impl AsyncWrite for Seated {
 
 /// For `bonded init`: so that the first `serve` has one and people know where it lies.
 pub(crate) fn prepare(settings: &Settings, now: DateTime<Utc>) -> Result<()> {
+    // A lake in a bucket has nothing beside it; then `serve` asks for api.certificate.
+    if is_s3(&settings.lake) && settings.store.folder.is_none() {
+        return Ok(());
+    }
     development_certificate(settings, now).map(drop)
 }

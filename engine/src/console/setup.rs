@@ -19,7 +19,7 @@ use crate::{
     audit::Change,
     error::{Error, Result},
     lakehouse::{Doors, Lakehouse, Tenant},
-    settings::Settings,
+    settings::{KeyProvider, Settings},
 };
 
 #[derive(Serialize)]
@@ -30,7 +30,11 @@ struct Initialised {
 }
 
 pub async fn init(settings: Settings, doors: Doors, output: &Output) -> Result<u8> {
-    let keys = settings.keys_dir()?.display().to_string();
+    let own_keys = settings.keys.provider == KeyProvider::Keyring;
+    let keys = match own_keys {
+        true => settings.keys_dir()?.display().to_string(),
+        false => format!("AWS KMS, {}", settings.aws.region),
+    };
     let lake = settings.lake.clone();
     // So that the first `serve` has a certificate to show, and people know where it lies.
     api::prepare(&settings, doors.clock.now())?;
@@ -38,11 +42,11 @@ pub async fn init(settings: Settings, doors: Doors, output: &Output) -> Result<u
     house.audit(super::actor(), "init", &lake, if new { "made" } else { "already there" }).await?;
     output.object(&Initialised { lake: lake.clone(), keys: keys.clone(), new }, || {
         let what = if new { "made" } else { "already there:" };
-        format!(
-            "{what} lake {lake}, keys in {keys}\n\
-             Keep a copy of the keys apart from the lake: without them nothing in it can be read.\n\
-             Next: bonded --lake {lake} tenant add NAME"
-        )
+        let copy = match own_keys {
+            true => "Keep a copy of the keys apart from the lake: without them nothing in it can be read.\n",
+            false => "",
+        };
+        format!("{what} lake {lake}, keys in {keys}\n{copy}Next: bonded --lake {lake} tenant add NAME")
     })?;
     Ok(0)
 }

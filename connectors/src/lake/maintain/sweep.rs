@@ -75,6 +75,11 @@ pub async fn sweep(lake: &Lake, scope: &TenantScope, tables: &Tables, grace: Tim
     if let Some(root) = lake.local_root() {
         swept.uploads_removed = uploads::remove(&root.join(folder.as_ref()), oldest, dry_run).await?;
     }
+    if let Some(bucket) = lake.bucket() {
+        // The tenant's whole folder: those of the raw zone lie in no other list either.
+        let whole = Path::from(format!("tenants/{}", scope.tenant()));
+        swept.uploads_removed += bucket.end_uploads(&whole, oldest, dry_run).await?;
+    }
     Ok(swept)
 }
 

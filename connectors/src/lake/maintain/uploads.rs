@@ -1,5 +1,5 @@
 //! Uploads to a local folder that were never finished: `name#number` files, which the object store does not list.
-//! A cloud store drops its own by a lifecycle rule.
+//! A bucket lists its own (`lake/s3/bucket.rs`), and drops them by a lifecycle rule as well.
 
 use std::path::{Path, PathBuf};
 
