@@ -5,11 +5,12 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 DEMO_LAKE ?= ./demo-lake
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-interop chaos bench drill security infra lint setup
+.PHONY: help demo test test-aws test-interop chaos bench drill security infra lint setup
 
 help:
 	@echo "make demo          build the release binary and show the main job on a lake in ./demo-lake"
 	@echo "make test          everything the tests need, then the whole suite"
+	@echo "make test-aws      the same doors on AWS's side: KMS and S3 on emulators, S3 on Ceph as well (needs root for its packages)"
 	@echo "make test-interop  Java Iceberg reads a demo lake (needs Java 17 and Maven; says so without)"
 	@echo "make chaos         faults at every door in random histories, kills, full disks, power cuts (an hour; CHAOS_SEED replays)"
 	@echo "make bench         ingest speed beside Polars and arrow-csv, and each stage beside its limit"
@@ -24,6 +25,11 @@ demo: setup
 
 test: setup
 	cargo test --workspace --locked
+
+# `make test` runs these too, but for what needs Ceph, which it does not install.
+test-aws: setup
+	tests/aws/install.sh ceph >/dev/null
+	cargo test --workspace --locked -- --nocapture aws:: s3:: bucket conditions at_once
 
 # Same feature set and profile as the tests, so that nothing is built twice. BONDED_BIN names another binary.
 test-interop: setup

@@ -105,8 +105,10 @@ impl Account {
     /// As [`Reach::check`].
     pub async fn open(reach: Reach) -> Result<Self> {
         reach.check()?;
-        let retries =
-            RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX).with_initial_backoff(BACKOFF_FIRST).with_max_backoff(BACKOFF_MAX);
+        let retries = RetryConfig::standard()
+            .with_max_attempts(ATTEMPTS_MAX)
+            .with_initial_backoff(BACKOFF_FIRST)
+            .with_max_backoff(BACKOFF_MAX);
         let times = TimeoutConfig::builder()
             .connect_timeout(CONNECT_MAX)
             .operation_attempt_timeout(ATTEMPT_MAX)

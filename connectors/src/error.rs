@@ -137,10 +137,16 @@ fn disk_mend(error: &io::Error) -> Option<Error> {
 fn remote(error: &(dyn StdError + 'static)) -> Option<(ErrorKind, &'static str)> {
     let told = error.to_string();
     if told.contains("KMS.DisabledException") || told.contains("KMS.KMSInvalidStateException") {
-        return Some((ErrorKind::Refused, "the key that the object store asks for is disabled or being deleted: enable it first"));
+        return Some((
+            ErrorKind::Refused,
+            "the key that the object store asks for is disabled or being deleted: enable it first",
+        ));
     }
     if told.contains("KMS.NotFoundException") {
-        return Some((ErrorKind::Setup, "the key that the object store asks for is not there: it must lie in the bucket's region"));
+        return Some((
+            ErrorKind::Setup,
+            "the key that the object store asks for is not there: it must lie in the bucket's region",
+        ));
     }
     let mut at: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = at {

@@ -88,6 +88,7 @@ impl Doors {
 impl Lakehouse {
     /// Makes lake, control store and keyring where they are missing; what is there stays. `true` when the keyring is new.
     pub async fn init(settings: Settings, doors: Doors) -> Result<(Self, bool)> {
+        settings.check_lake()?;
         let place = place(&settings)?;
         let mut fresh = false;
         if settings.keys.provider == KeyProvider::Keyring {
@@ -121,6 +122,7 @@ impl Lakehouse {
 
     /// An existing one.
     pub async fn open(settings: Settings, doors: Doors) -> Result<Self> {
+        settings.check_lake()?;
         let mut control = ControlStore::open(place(&settings)?).await?;
         if let Some(probe) = doors.probe {
             control = control.watched_by(probe);

@@ -4,11 +4,13 @@
 #
 #   start.sh localstack FOLDER PORT    KMS and S3, strict: signatures, and the key of each encrypted object, are looked at
 #   start.sh ministack FOLDER PORT     Glue, SQS, SNS, SES, Secrets Manager, STS
+#   start.sh ceph FOLDER PORT          S3 by Ceph's RADOS Gateway over one object daemon; needs root
 set -euo pipefail
 
 packages=${BONDED_AWS_PACKAGES:-${XDG_CACHE_HOME:-$HOME/.cache}/bonded/aws}
 kind=$1 folder=$2 port=$3
 mkdir -p "$folder"
+trap 'kill ${emulator:-} 2>/dev/null || true; rm -rf "$folder"' EXIT
 case $kind in
     localstack)
         # Hypercorn binds the address it is given; the default server binds all of them.
@@ -24,13 +26,15 @@ case $kind in
         env BIND_HOST=127.0.0.1 GATEWAY_PORT="$port" MINISTACK_REGION="${MINISTACK_REGION:-us-east-1}" TMPDIR="$folder" \
             "$packages/ministack/bin/ministack" </dev/null &
         ;;
-    *) echo "aws: start.sh localstack|ministack FOLDER PORT" >&2; exit 2 ;;
+    ceph)
+        . "$(dirname "$0")/ceph.sh"
+        ;;
+    *) echo "aws: start.sh localstack|ministack|ceph FOLDER PORT" >&2; exit 2 ;;
 esac
-emulator=$!
+emulator=${emulator:-$!}
 exec 3<&0
 {
     cat <&3 >/dev/null
-    kill "$emulator" 2>/dev/null || true
+    kill $emulator 2>/dev/null || true
 } &
-wait "$emulator" || true
-rm -rf "$folder"
+wait $emulator || true

@@ -105,7 +105,7 @@ fn a_disabled_key_refuses_its_tenant_and_no_other() {
     for tenant in [TENANT, OTHER] {
         world.ingest(tenant, &files[..1]);
     }
-    world.ok(&["key", "disable", "--tenant", TENANT]);
+    world.ok(&["key", "disable", TENANT]);
     let file = files[1].display().to_string();
     for arguments in [
         vec!["query", "--tenant", TENANT, "SELECT 1"],
@@ -118,9 +118,9 @@ fn a_disabled_key_refuses_its_tenant_and_no_other() {
         assert!(run.stdout.is_empty());
     }
     assert!(rows(&world, OTHER, "es_001") > 0);
-    world.ok(&["key", "enable", "--tenant", TENANT]);
+    world.ok(&["key", "enable", TENANT]);
     assert_eq!(world.ingest(TENANT, &files[1..2])[0]["duplicate"], json!(false));
-    world.ok(&["key", "rotate", "--tenant", TENANT]);
+    world.ok(&["key", "rotate", TENANT]);
     world.ok(&["maintain"]);
     assert!(rows(&world, TENANT, "es_002") > 0, "what lay there before a rotation opens after it");
     let states: Vec<Value> = world.json(&["key", "list"]);
@@ -140,7 +140,12 @@ fn the_keys_of_another_tenant_open_nothing() {
     let (bucket, source) = (bucket_of(&world), format!("x-amz-copy-source: /{}/lake/{path}", bucket_of(&world)));
     aws.ask("PUT", &format!("/{bucket}/lake/{theirs}"), &[&source], "");
     let record = format!("lake/tenants/{TENANT}/raw/tenant.json");
-    aws.ask("PUT", &format!("/{bucket}/{}", record.replace(TENANT, OTHER)), &[&format!("x-amz-copy-source: /{bucket}/{record}")], "");
+    aws.ask(
+        "PUT",
+        &format!("/{bucket}/{}", record.replace(TENANT, OTHER)),
+        &[&format!("x-amz-copy-source: /{bucket}/{record}")],
+        "",
+    );
     let run = world.run(&["verify"]);
     assert_ne!(run.code, 0, "a foreign object and a foreign record were not found");
     assert!(String::from_utf8_lossy(&run.stdout).contains(OTHER), "{}", String::from_utf8_lossy(&run.stdout));
@@ -151,12 +156,13 @@ fn two_processes_that_append_at_once_lose_nothing_and_double_nothing() {
     let Some(aws) = PrivateAws::localstack() else { return };
     let Some(cluster) = PrivatePostgres::start() else { return };
     let world = world(aws, true, Some(&cluster));
-    let halves: Vec<Corpus> =
-        (0..2).map(|half| corpus(Plan { serial_first: half * 1000, ..random_plan(30) })).collect();
+    let halves: Vec<Corpus> = (0..2).map(|half| corpus(Plan { serial_first: half * 1000, ..random_plan(30) })).collect();
     let folders: Vec<Vec<String>> = halves
         .iter()
         .enumerate()
-        .map(|(at, corpus)| world.corpus_files(&format!("in-{at}"), corpus).iter().map(|file| file.display().to_string()).collect())
+        .map(|(at, corpus)| {
+            world.corpus_files(&format!("in-{at}"), corpus).iter().map(|file| file.display().to_string()).collect()
+        })
         .collect();
     // Each has the other's first file as well.
     let children: Vec<_> = [(0, 1), (1, 0)]
@@ -204,9 +210,29 @@ fn what_a_bucket_cannot_give_is_refused_by_name() {
     }
     world.ok(&["init"]);
     let folder = world.path("copy").display().to_string();
-    for arguments in [vec!["rebuild", "--to", &folder], vec!["restore", "--from", &folder]] {
+    for (arguments, code, says) in [
+        (vec!["rebuild", "--to", &folder], 2, "rebuilt in place"),
+        (vec!["restore", "--from", &folder], 3, "a lake in a folder"),
+        (vec!["backup", "--to", &folder, "--keys-to", &folder], 3, "keys"),
+    ] {
         let run = world.run(&arguments);
-        assert!(run.code != 0 && !run.stderr.contains("panicked"), "{arguments:?}: {} {}", run.code, run.stderr);
-        println!("{arguments:?}: {}", run.stderr.trim());
+        assert!(run.code == code && run.stderr.contains(says), "{arguments:?}: {} {}", run.code, run.stderr);
     }
+}
+
+#[test]
+fn a_lost_control_store_is_made_again_from_the_raw_zone_in_the_bucket() {
+    let Some(aws) = PrivateAws::localstack() else { return };
+    let world = world(aws, true, None);
+    let files = world.corpus_files("in", &corpus(random_plan(20).planting(1)));
+    world.ingest(TENANT, &files);
+    let (before, findings) = (rows(&world, TENANT, "es_003"), world.json(&["reconcile", "--tenant", TENANT]).len());
+    std::fs::remove_dir_all(world.lake()).unwrap();
+    let run = world.run(&["deliveries", "--tenant", TENANT]);
+    assert!(run.code == 3, "{}", run.stderr);
+    world.ok(&["rebuild"]);
+    assert_eq!(rows(&world, TENANT, "es_003"), before);
+    assert_eq!(world.json(&["reconcile", "--tenant", TENANT]).len(), findings);
+    assert!(world.ingest(TENANT, &files).iter().all(|receipt| receipt["duplicate"] == json!(true)));
+    world.ok(&["verify"]);
 }

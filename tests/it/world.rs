@@ -113,11 +113,17 @@ impl World {
             }
         }
         if let Some(bucket) = &self.bucket {
-            command.env("BONDED_KEYS_PROVIDER", "aws").env("BONDED_AWS_ENDPOINT", &bucket.endpoint).env("BONDED_AWS_PATH_STYLE", "true");
+            command
+                .env("BONDED_KEYS_PROVIDER", "aws")
+                .env("BONDED_AWS_ENDPOINT", &bucket.endpoint)
+                .env("BONDED_AWS_PATH_STYLE", "true");
             for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
                 command.env_remove(name);
             }
-            command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_EC2_METADATA_DISABLED", "true");
+            command
+                .env("AWS_ACCESS_KEY_ID", "test")
+                .env("AWS_SECRET_ACCESS_KEY", "test")
+                .env("AWS_EC2_METADATA_DISABLED", "true");
             if self.postgres.is_none() {
                 command.env("BONDED_STORE_FOLDER", self.lake());
             }

@@ -12,8 +12,10 @@ use std::{
 
 /// LocalStack imports for seconds; on a machine that builds beside it, for many.
 const READY_MAX: Duration = Duration::from_secs(120);
-/// What both emulators know us by.
+/// What the emulators know us by.
+#[allow(dead_code, reason = "the doors' tests sign with it")]
 pub const CREDENTIAL: &str = "test";
+#[allow(dead_code, reason = "the doors' tests sign for it")]
 pub const REGION: &str = "us-east-1";
 
 /// Keeps each version for a day.
@@ -33,21 +35,40 @@ impl PrivateAws {
     /// LocalStack: KMS, and S3 that asks KMS.
     pub fn localstack() -> Option<&'static Self> {
         static STARTED: OnceLock<Option<PrivateAws>> = OnceLock::new();
-        STARTED.get_or_init(|| Self::start("localstack", "localstack/bin/python", "/_localstack/health")).as_ref()
+        STARTED.get_or_init(|| Self::packaged("localstack", "localstack/bin/python", "/_localstack/health")).as_ref()
     }
 
     /// MiniStack: everything but KMS and S3, for which it is not strict enough.
     pub fn ministack() -> Option<&'static Self> {
         static STARTED: OnceLock<Option<PrivateAws>> = OnceLock::new();
-        STARTED.get_or_init(|| Self::start("ministack", "ministack/bin/ministack", "/_localstack/health")).as_ref()
+        STARTED.get_or_init(|| Self::packaged("ministack", "ministack/bin/ministack", "/_localstack/health")).as_ref()
     }
 
-    fn start(kind: &str, program: &str, ready: &str) -> Option<Self> {
-        let packages = packages();
-        if !packages.join(program).exists() {
+    /// Ceph's RADOS Gateway: a real S3 server, whose conditions are not all S3's. No KMS, and only signed requests.
+    pub fn ceph() -> Option<&'static Self> {
+        static STARTED: OnceLock<Option<PrivateAws>> = OnceLock::new();
+        STARTED
+            .get_or_init(|| {
+                let all = ["radosgw", "ceph-mon", "ceph-osd"].iter().all(|name| Path::new("/usr/bin").join(name).exists());
+                if !all {
+                    println!("skipped: Ceph is not installed (tests/aws/install.sh ceph)");
+                    return None;
+                }
+                Some(Self::start("ceph", "/"))
+            })
+            .as_ref()
+    }
+
+    fn packaged(kind: &str, program: &str, ready: &str) -> Option<Self> {
+        if !packages().join(program).exists() {
             println!("skipped: {kind} is not installed (tests/aws/install.sh)");
             return None;
         }
+        Some(Self::start(kind, ready))
+    }
+
+    fn start(kind: &str, ready: &str) -> Self {
+        let packages = packages();
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
         let folder = std::env::temp_dir().join(format!("bonded-{kind}-{}-{port}", std::process::id()));
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join("tests/aws/start.sh");
@@ -69,7 +90,7 @@ impl PrivateAws {
             std::thread::sleep(Duration::from_millis(50));
         }
         let _ = std::fs::remove_file(&log);
-        Some(started)
+        started
     }
 
     /// A new bucket of this name; a locked one has versions, and keeps each for a day whoever asks.

@@ -19,12 +19,19 @@ fn a_region_has_the_form_of_one() {
 
 #[test]
 fn an_endpoint_is_encrypted_or_on_this_machine() {
-    for endpoint in ["https://kms.eu-central-1.amazonaws.com", "http://127.0.0.1:4566", "http://localhost:4566", "http://[::1]:4566"] {
+    for endpoint in
+        ["https://kms.eu-central-1.amazonaws.com", "http://127.0.0.1:4566", "http://localhost:4566", "http://[::1]:4566"]
+    {
         reach("eu-central-1", Some(endpoint)).check().unwrap();
     }
-    for endpoint in
-        ["http://kms.example", "http://10.0.0.1:4566", "kms.example", "ftp://127.0.0.1", "https://who:password@kms.example", "http://127.0.0.1.example"]
-    {
+    for endpoint in [
+        "http://kms.example",
+        "http://10.0.0.1:4566",
+        "kms.example",
+        "ftp://127.0.0.1",
+        "https://who:password@kms.example",
+        "http://127.0.0.1.example",
+    ] {
         let refused = reach("eu-central-1", Some(endpoint)).check().unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Setup, "{endpoint}");
         assert!(!refused.to_string().contains("password@"), "{refused}");

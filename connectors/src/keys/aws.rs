@@ -87,7 +87,8 @@ impl AwsKeys {
 
     async fn metadata(&self, key: &KeyId) -> Result<KeyMetadata> {
         self.known.count("DescribeKey");
-        let described = self.client.describe_key().key_id(&key.0).send().await.map_err(|error| told(key, "DescribeKey", error))?;
+        let described =
+            self.client.describe_key().key_id(&key.0).send().await.map_err(|error| told(key, "DescribeKey", error))?;
         described.key_metadata.ok_or_else(|| incomplete(key, "DescribeKey"))
     }
 
@@ -133,7 +134,8 @@ impl AwsKeys {
     /// The key is named, so that the service refuses a wrap of any other.
     async fn unwrap(&self, key: &KeyId, wrapped: &[u8], context: &EncryptionContext) -> Result<Zeroizing<Vec<u8>>> {
         self.known.count("Decrypt");
-        let asked = self.client.decrypt().key_id(&key.0).ciphertext_blob(Blob::new(wrapped)).set_encryption_context(sent(context));
+        let asked =
+            self.client.decrypt().key_id(&key.0).ciphertext_blob(Blob::new(wrapped)).set_encryption_context(sent(context));
         let done = asked.send().await.map_err(|error| told(key, "Decrypt", error));
         self.seen(key, &done);
         match done {
@@ -168,7 +170,8 @@ impl Keys for AwsKeys {
 
     async fn generate_data_key(&self, key: &KeyId, context: &EncryptionContext) -> Result<DataKey> {
         self.known.count("GenerateDataKey");
-        let asked = self.client.generate_data_key().key_id(&key.0).key_spec(DataKeySpec::Aes256).set_encryption_context(sent(context));
+        let asked =
+            self.client.generate_data_key().key_id(&key.0).key_spec(DataKeySpec::Aes256).set_encryption_context(sent(context));
         let done = asked.send().await.map_err(|error| told(key, "GenerateDataKey", error));
         self.seen(key, &done);
         match done? {

@@ -42,7 +42,7 @@ mod write;
 mod tests;
 
 #[cfg(test)]
-pub(crate) use s3::tests::of_tests as s3_of_tests;
+pub(crate) use s3::tests::{at_ceph as s3_at_ceph, of_tests as s3_of_tests};
 
 pub use catalog::EncryptedCatalog;
 pub use commit::{Mark, Outcome};

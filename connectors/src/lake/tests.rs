@@ -255,6 +255,9 @@ async fn concurrent_appends_all_land_once_in_a_bucket_too() {
     if let Some(world) = World::in_bucket().await {
         concurrent_appends(world).await;
     }
+    if let Some(bucket) = super::s3_at_ceph(true).await {
+        concurrent_appends(World { bucket: Some(bucket), ..World::new().await }).await;
+    }
 }
 
 async fn concurrent_appends(world: World) {

@@ -75,6 +75,15 @@ impl World {
         Some(world)
     }
 
+    /// In a bucket of a real server that does not hold to all conditions.
+    async fn at_ceph(versioned: bool) -> Option<Self> {
+        let store = crate::lake::s3_at_ceph(versioned).await?;
+        let dir = TempDir::new().unwrap();
+        let keys: Arc<dyn Keys> =
+            Arc::new(Keyring::create(&dir.path().join("keys"), RootSource::KeyFile, Arc::new(SystemClock)).unwrap());
+        Some(Self::with(dir, store, keys, StoreKind::S3).await)
+    }
+
     async fn new(dir: TempDir, store: Arc<dyn ObjectStore>) -> Self {
         let clock = Arc::new(SystemClock);
         let keys: Arc<dyn Keys> = Arc::new(Keyring::create(&dir.path().join("keys"), RootSource::KeyFile, clock).unwrap());
@@ -210,6 +219,18 @@ async fn the_same_bytes_land_once_on_disk() {
     lands_once(&World::on_disk().await).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_ignores_conditions_keeps_what_is_landed_all_the_same() {
+    for versioned in [false, true] {
+        let Some(world) = World::at_ceph(versioned).await else { return };
+        round_trips(&world).await;
+        lands_once(&world).await;
+    }
+    // Several may be first at once; each of them reads what it landed, since versions stay.
+    let Some(world) = World::at_ceph(true).await else { return };
+    assert!(one_lands(world).await >= 1);
+}
+
 #[tokio::test]
 async fn the_same_bytes_land_once_in_a_bucket() {
     let Some(world) = World::in_bucket(true).await else { return };
@@ -237,7 +258,8 @@ async fn a_reader_stays_with_the_version_that_it_opened() {
 #[tokio::test]
 async fn what_no_object_of_the_store_could_hold_is_refused() {
     let dir = TempDir::new().unwrap();
-    let keys: Arc<dyn Keys> = Arc::new(Keyring::create(&dir.path().join("keys"), RootSource::KeyFile, Arc::new(SystemClock)).unwrap());
+    let keys: Arc<dyn Keys> =
+        Arc::new(Keyring::create(&dir.path().join("keys"), RootSource::KeyFile, Arc::new(SystemClock)).unwrap());
     let small = StoreKind { whole_puts: true, object_bytes_max: 3 * MIB as u64 };
     let world = World::with(dir, Arc::new(InMemory::new()), keys, small).await;
     world.land(&world.acme, &sample(2 * MIB)).await.unwrap();

@@ -22,7 +22,7 @@ use super::{CONTROL, FORMAT, LAKE, MANIFEST, Manifest, OBJECTS, SHARED};
 use crate::{
     error::{Error, ErrorKind, Result},
     lakehouse::{generated, place, root_source, unwrapped},
-    settings::{Settings, secret},
+    settings::{KeyProvider, Settings, secret},
 };
 
 /// What is to be restored; where to is in the settings.
@@ -80,12 +80,15 @@ pub async fn restore(
     asked: &Asked,
     scope: &(dyn Fn(TenantId) -> TenantScope + Send + Sync),
 ) -> Result<Restored> {
+    let folder = lake_folder(&settings.lake)?;
+    if settings.keys.provider == KeyProvider::Aws {
+        return Err(Error::setup("restore takes the keys from a keyring or its backup: set keys.provider to keyring"));
+    }
     let manifest = read(&asked.from)?;
     let mut destroyed = manifest.destroyed_keys.clone();
     for newer in &asked.newer {
         destroyed.extend(read(newer)?.destroyed_keys);
     }
-    let folder = lake_folder(&settings.lake)?;
     if is_there(&folder) {
         let message = format!("{} is not empty; restore into a new folder (--to)", folder.display());
         // By reference, the objects may be where they were, with no control store beside them.

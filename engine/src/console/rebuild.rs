@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bonded_connectors::lake::{lake_folder, open_store};
+use bonded_connectors::lake::{is_s3, lake_folder, open_store};
 use bonded_schemas::TenantId;
 
 use super::{
@@ -15,10 +15,18 @@ use crate::{
     error::{Error, ErrorKind, Result},
     lakehouse::{Doors, Lakehouse},
     rebuild::{Rebuilt, Standing, rebuild as run, standing},
-    settings::Settings,
+    settings::{KeyProvider, Settings},
 };
 
 pub async fn rebuild(settings: Settings, doors: Doors, args: &args::Rebuild, output: &Output) -> Result<u8> {
+    if is_s3(&settings.lake) {
+        return in_bucket(settings, doors, args, output).await;
+    }
+    if settings.keys.provider == KeyProvider::Aws {
+        return Err(Error::setup(
+            "a lake in a folder is rebuilt with the keyring that it was made with: set keys.provider to keyring",
+        ));
+    }
     let keys = settings.keys_dir()?;
     if !keys.join("keyring.json").is_file() {
         return Err(Error::setup(format!("no keyring in {}; restore it first: nothing opens without it", keys.display())));
@@ -54,6 +62,32 @@ pub async fn rebuild(settings: Settings, doors: Doors, args: &args::Rebuild, out
     if let Some(to) = &args.to {
         output.remark(&format!("the keys stay in {}: use --lake {to} with BONDED_KEYS_DIR={0}", keys.display()));
     }
+    Ok(if left_out { ErrorKind::Damaged.exit_code() } else { 0 })
+}
+
+/// In place, into a control store that has nothing of these tenants yet. Tables of before become orphans, which a sweep finds.
+async fn in_bucket(settings: Settings, doors: Doors, args: &args::Rebuild, output: &Output) -> Result<u8> {
+    if args.to.is_some() || args.replace {
+        return Err(Error::input(
+            "--to and --replace move the files of a lake in a folder; one in a bucket is rebuilt in place, into an empty control store",
+        ));
+    }
+    let (house, _) = Lakehouse::init(settings, doors).await?;
+    let mut all = Vec::new();
+    for name in house.lake.tenant_folders().await? {
+        let scope = scope(name.parse()?);
+        if args.tenant.as_ref().is_some_and(|one| one != scope.tenant()) || house.raw.tenant_record(&scope).await?.is_none() {
+            continue;
+        }
+        house.adopt_tenant(&scope).await?;
+        let tenant = house.tenant(&scope).await?;
+        all.push(spinning("rebuilding", run(&house, &tenant, &|_, _| {})).await?);
+    }
+    if let (Some(tenant), true) = (&args.tenant, all.is_empty()) {
+        return Err(Error::new(ErrorKind::Refused, format!("no raw zone of a tenant `{tenant}` in this lake")));
+    }
+    let left_out = all.iter().any(|rebuilt| !rebuilt.left_out.is_empty());
+    output.list(&all, || text(&all))?;
     Ok(if left_out { ErrorKind::Damaged.exit_code() } else { 0 })
 }
 

@@ -26,14 +26,7 @@ pub struct AwsSettings {
 
 impl Default for AwsSettings {
     fn default() -> Self {
-        Self {
-            region: "us-east-1".into(),
-            endpoint: None,
-            kms_endpoint: None,
-            s3_endpoint: None,
-            path_style: false,
-            lock: false,
-        }
+        Self { region: "us-east-1".into(), endpoint: None, kms_endpoint: None, s3_endpoint: None, path_style: false, lock: false }
     }
 }
 
@@ -67,7 +60,11 @@ pub enum KeyProvider {
 
 impl Settings {
     pub(super) fn check_aws(&self) -> Result<()> {
-        self.aws.reach().check()?;
+        Ok(self.aws.reach().check()?)
+    }
+
+    /// What holds of the lake that was named last, on the command line perhaps.
+    pub(crate) fn check_lake(&self) -> Result<()> {
         if self.aws.lock && !is_s3(&self.lake) {
             return Err(Error::setup(format!("settings: aws.lock is for a lake on s3://, and `{}` is none", self.lake)));
         }

@@ -164,7 +164,13 @@ fn what_the_service_says_is_told_apart() {
 #[test]
 fn a_description_tells_tenant_and_version_or_nothing() {
     assert_eq!(described(&description(&acme(), 3)), Some((acme(), 3)));
-    for text in ["", "tenant-a", "bonded key of tenant acme-toys", "bonded key of tenant ../x version 1", "bonded key of tenant a-b version -1"] {
+    for text in [
+        "",
+        "tenant-a",
+        "bonded key of tenant acme-toys",
+        "bonded key of tenant ../x version 1",
+        "bonded key of tenant a-b version -1",
+    ] {
         assert_eq!(described(text), None, "{text}");
     }
 }

@@ -20,7 +20,8 @@ where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
     let unreachable = |error: SdkError<E, HttpResponse>| {
-        Error::new(ErrorKind::Retry, format!("the key service cannot be reached for key `{key}`: try again")).with_source(whole(error))
+        Error::new(ErrorKind::Retry, format!("the key service cannot be reached for key `{key}`: try again"))
+            .with_source(whole(error))
     };
     match error {
         // Not the network, and not the request: the signer found nothing to sign with.
@@ -33,7 +34,9 @@ where
             let (kind, told) = answered(key, operation, refused.err().code().unwrap_or_default(), status);
             Error::new(kind, told).with_source(refused.into_err())
         }
-        error => Error::new(ErrorKind::Internal, format!("key `{key}`: {operation} could not be asked for")).with_source(whole(error)),
+        error => {
+            Error::new(ErrorKind::Internal, format!("key `{key}`: {operation} could not be asked for")).with_source(whole(error))
+        }
     }
 }
 
@@ -57,13 +60,16 @@ pub(super) fn answered(key: &KeyId, operation: &str, code: &str, status: u16) ->
             format!("key `{key}` is in no state for {operation}: look at it, and cancel its deletion or enable it first"),
         ),
         "AccessDeniedException" => (ErrorKind::Refused, not_allowed(key, operation)),
-        "InvalidCiphertextException" | "IncorrectKeyException" | "InvalidKeyUsageException" => (ErrorKind::Refused, does_not_open(key)),
+        "InvalidCiphertextException" | "IncorrectKeyException" | "InvalidKeyUsageException" => {
+            (ErrorKind::Refused, does_not_open(key))
+        }
         "NotFoundException" | "InvalidArnException" => {
             (ErrorKind::Setup, format!("the key service knows no key `{key}` in this account and region"))
         }
-        "ThrottlingException" | "Throttling" | "TooManyRequestsException" => {
-            (ErrorKind::Retry, format!("the key service is asked too often (key `{key}`): try again, or raise the account's quota"))
-        }
+        "ThrottlingException" | "Throttling" | "TooManyRequestsException" => (
+            ErrorKind::Retry,
+            format!("the key service is asked too often (key `{key}`): try again, or raise the account's quota"),
+        ),
         "ConflictException" => (ErrorKind::Retry, format!("key `{key}` is being changed: try again")),
         "LimitExceededException" => (ErrorKind::Setup, format!("the account's quota does not allow {operation}: raise it")),
         "KMSInternalException" | "DependencyTimeoutException" | "KeyUnavailableException" => {
@@ -77,7 +83,9 @@ pub(super) fn answered(key: &KeyId, operation: &str, code: &str, status: u16) ->
         | "MissingAuthenticationToken" => {
             (ErrorKind::Setup, "the key service does not take our credentials: renew them, or mend the machine's clock".into())
         }
-        "ValidationException" | "ValidationError" => (ErrorKind::Setup, format!("the key service takes no {operation} of key `{key}`")),
+        "ValidationException" | "ValidationError" => {
+            (ErrorKind::Setup, format!("the key service takes no {operation} of key `{key}`"))
+        }
         _ if status == 403 => (ErrorKind::Refused, not_allowed(key, operation)),
         _ if status == 429 || status >= 500 => (ErrorKind::Retry, format!("the key service failed for key `{key}`: try again")),
         _ => (ErrorKind::Internal, format!("key `{key}`: {operation} failed")),
@@ -97,4 +105,3 @@ pub(super) fn does_not_open(key: &KeyId) -> String {
 pub(super) fn incomplete(key: &KeyId, operation: &'static str) -> Error {
     Error::new(ErrorKind::Internal, format!("key `{key}`: the key service's answer to {operation} is not whole"))
 }
-

@@ -57,8 +57,13 @@ impl S3 {
         let mend = "make the bucket with Object Lock, and a default retention in compliance mode";
         match status {
             200 if text.contains("<Mode>COMPLIANCE</Mode>") => Ok(()),
-            200 | 404 => Err(Error::new(ErrorKind::Setup, format!("bucket `{bucket}` is not locked as aws.lock asks for: {mend}"))),
-            403 => Err(Error::new(ErrorKind::Setup, format!("this role may not s3:GetBucketObjectLockConfiguration of bucket `{bucket}`"))),
+            200 | 404 => {
+                Err(Error::new(ErrorKind::Setup, format!("bucket `{bucket}` is not locked as aws.lock asks for: {mend}")))
+            }
+            403 => Err(Error::new(
+                ErrorKind::Setup,
+                format!("this role may not s3:GetBucketObjectLockConfiguration of bucket `{bucket}`"),
+            )),
             status => Err(Error::new(ErrorKind::Setup, format!("the lock of bucket `{bucket}` cannot be read: status {status}"))),
         }
     }
@@ -97,7 +102,10 @@ impl S3 {
         let (status, _) = self.ask("DELETE", Some(&upload.key), &[("uploadId", &upload.upload)]).await?;
         match status {
             200..=299 | 404 => Ok(()),
-            status => Err(Error::new(ErrorKind::Setup, format!("an unfinished upload of `{}` cannot be ended: status {status}", upload.key))),
+            status => Err(Error::new(
+                ErrorKind::Setup,
+                format!("an unfinished upload of `{}` cannot be ended: status {status}", upload.key),
+            )),
         }
     }
 
@@ -110,19 +118,21 @@ impl S3 {
         self.place.prefix.parts().chain(location.parts()).collect::<Path>().to_string()
     }
 
-    /// One signed request without a body; its status and text.
+    /// One signed request without a body, tried some times; its status and text.
     async fn ask(&self, method: &str, key: Option<&str>, query: &[(&str, &str)]) -> Result<(u16, Bytes)> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let request = self.request(method, key, query).await?;
+            let request = self.request(method, key, query, "").await?;
             let answered = async {
                 let answer = self.http.execute(request).await?;
                 let status = answer.status().as_u16();
                 Ok::<_, object_store::client::HttpError>((status, answer.into_body().bytes().await?))
             };
             match answered.await {
-                Ok((status, text)) if (status < 500 || tries == TRIES_MAX) && text.len() <= ANSWER_BYTES_MAX => return Ok((status, text)),
+                Ok((status, text)) if (status < 500 || tries == TRIES_MAX) && text.len() <= ANSWER_BYTES_MAX => {
+                    return Ok((status, text));
+                }
                 Ok((_, text)) if text.len() > ANSWER_BYTES_MAX => return Err(self.unread()),
                 Err(error) if tries == TRIES_MAX => {
                     let message = format!("bucket `{}` cannot be reached: try again", self.place.bucket);
@@ -133,7 +143,13 @@ impl S3 {
         }
     }
 
-    async fn request(&self, method: &str, key: Option<&str>, query: &[(&str, &str)]) -> Result<HttpRequest> {
+    pub(super) async fn request(
+        &self,
+        method: &str,
+        key: Option<&str>,
+        query: &[(&str, &str)],
+        body: &'static str,
+    ) -> Result<HttpRequest> {
         let wrong = || Error::new(ErrorKind::Setup, "the endpoint of S3 makes no URL");
         let mut base = endpoint(&self.account, &self.place.bucket, self.usage.path_style)?;
         if self.usage.path_style {
@@ -144,7 +160,7 @@ impl S3 {
             url.path_segments_mut().map_err(|()| wrong())?.extend(key.split('/'));
         }
         url.query_pairs_mut().extend_pairs(query);
-        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        let mut request = HttpRequest::new(HttpRequestBody::from(body.to_owned()));
         *request.method_mut() = method.parse().map_err(|_| wrong())?;
         *request.uri_mut() = url.as_str().parse().map_err(|_| wrong())?;
         let found = self.account.credentials().await?;

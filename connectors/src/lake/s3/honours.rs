@@ -57,9 +57,11 @@ async fn refused_once(store: &dyn ObjectStore, condition: Condition) -> Result<b
             Ok(()) => {}
             Err(object_store::Error::AlreadyExists { .. }) => return Ok(true),
             Err(error) => {
-                let mend = "the lake's bucket cannot be written: it must be there, in aws.region, and this role may put objects into it";
+                let mend =
+                    "the lake's bucket cannot be written: it must be there, in aws.region, and this role may put objects into it";
                 let error = Error::from(error);
-                let kind = if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Input) { ErrorKind::Setup } else { error.kind() };
+                let kind =
+                    if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Input) { ErrorKind::Setup } else { error.kind() };
                 return Err(Error::new(kind, mend).with_source(error));
             }
         }

@@ -43,9 +43,22 @@ fn create() -> PutOptions {
 #[test]
 fn a_lakes_url_names_a_bucket_and_a_prefix() {
     let place = Place::parse("s3://acme-lakes/one/two/").unwrap();
-    assert_eq!((place.bucket.as_str(), place.prefix.as_ref(), place.url().as_str()), ("acme-lakes", "one/two", "s3://acme-lakes/one/two"));
+    assert_eq!(
+        (place.bucket.as_str(), place.prefix.as_ref(), place.url().as_str()),
+        ("acme-lakes", "one/two", "s3://acme-lakes/one/two")
+    );
     assert_eq!(Place::parse("s3://acme-lakes").unwrap().url(), "s3://acme-lakes");
-    for wrong in ["s3://", "s3://A/x", "s3://ab", "s3://acme_lakes/x", "s3://acme/../other", "s3://acme//x", "s3://acme/a b", "s3:acme", "s3://who:pw@acme/x"] {
+    for wrong in [
+        "s3://",
+        "s3://A/x",
+        "s3://ab",
+        "s3://acme_lakes/x",
+        "s3://acme/../other",
+        "s3://acme//x",
+        "s3://acme/a b",
+        "s3:acme",
+        "s3://who:pw@acme/x",
+    ] {
         assert_eq!(Place::parse(wrong).unwrap_err().kind(), ErrorKind::Setup, "{wrong}");
     }
 }
@@ -132,7 +145,12 @@ impl std::fmt::Display for Deaf {
 
 #[async_trait::async_trait]
 impl ObjectStore for Deaf {
-    async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> object_store::Result<object_store::PutResult> {
+    async fn put_opts(
+        &self,
+        at: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<object_store::PutResult> {
         self.0.base.put_opts(at, payload, PutOptions { mode: PutMode::Overwrite, ..options }).await
     }
 
@@ -192,7 +210,9 @@ async fn each_tenants_objects_lie_under_its_own_key_and_go_dark_with_it() {
     store.put(&other, PutPayload::from_static(b"theirs")).await.unwrap();
     let key_of = |path: &Path| {
         let answer = aws.ask("HEAD", &format!("/{}/{}", store.place.bucket, store.full_path(path)), &[], "");
-        let header = answer.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("x-amz-server-side-encryption-aws-kms-key-id: ").map(str::to_owned));
+        let header = answer.lines().find_map(|line| {
+            line.to_ascii_lowercase().strip_prefix("x-amz-server-side-encryption-aws-kms-key-id: ").map(str::to_owned)
+        });
         header.expect("encrypted under a key")
     };
     let [own, own_copy, theirs] = [&at, &copied, &other].map(key_of);
@@ -276,4 +296,49 @@ async fn a_bucket_that_is_not_there_is_told() {
     let away = S3::open("s3://some-bucket/lake", account(&format!("http://{free}")).await, PLAIN).unwrap();
     let error = away.check_lock().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
+}
+
+/// A new bucket at Ceph's gateway, which takes signed requests only.
+pub(crate) async fn at_ceph(versioned: bool) -> Option<Arc<S3>> {
+    let ceph = PrivateAws::ceph()?;
+    let name = format!("s3://lake-{}/some/lake", uuid::Uuid::new_v4().simple());
+    let store = S3::open(&name, account(&ceph.endpoint).await, PLAIN).unwrap();
+    send(&store, "PUT", &[], "").await;
+    if versioned {
+        let body = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+        send(&store, "PUT", &[("versioning", "")], body).await;
+    }
+    Some(Arc::new(store))
+}
+
+async fn send(store: &S3, method: &str, query: &[(&str, &str)], body: &'static str) {
+    let request = store.request(method, None, query, body).await.unwrap();
+    let answer = store.http.execute(request).await.unwrap();
+    let (status, text) = (answer.status(), answer.into_body().bytes().await.unwrap());
+    assert!(status.is_success(), "{method} {query:?}: {status} {}", String::from_utf8_lossy(&text));
+}
+
+/// What the fallback is for: a real server that takes a condition and does not look.
+#[tokio::test]
+async fn what_a_real_server_ignores_is_found_out() {
+    let Some(store) = at_ceph(false).await else { return };
+    let plain = store.honours().await.unwrap();
+    assert!(plain.put && !plain.copy, "{plain:?}");
+    let versioned = at_ceph(true).await.unwrap();
+    let seen = versioned.honours().await.unwrap();
+    assert_eq!(seen, Honours { put: false, copy: false });
+    for store in [store, versioned] {
+        let (from, to) = (Path::from("tenants/acme-toys/one"), Path::from("tenants/acme-toys/two"));
+        store.put_opts(&from, PutPayload::from_static(b"first"), create()).await.unwrap();
+        let again = store.put_opts(&from, PutPayload::from_static(b"second"), create()).await;
+        assert!(matches!(again, Err(object_store::Error::AlreadyExists { .. })), "{again:?}");
+        store.copy_if_not_exists(&from, &to).await.unwrap();
+        assert!(matches!(store.copy_if_not_exists(&from, &to).await, Err(object_store::Error::AlreadyExists { .. })));
+        assert_eq!(store.get(&to).await.unwrap().bytes().await.unwrap().as_ref(), b"first");
+        let mut left = store.put_multipart(&to).await.unwrap();
+        left.put_part(PutPayload::from_static(b"a part")).await.unwrap();
+        let later = SystemClock.now() + TimeDelta::hours(1);
+        assert_eq!(store.end_uploads(&Path::from("tenants/acme-toys"), later, false).await.unwrap(), 1);
+        assert_eq!(store.end_uploads(&Path::from("tenants/acme-toys"), later, false).await.unwrap(), 0);
+    }
 }
