@@ -10,7 +10,7 @@ set -euo pipefail
 packages=${BONDED_AWS_PACKAGES:-${XDG_CACHE_HOME:-$HOME/.cache}/bonded/aws}
 kind=$1 folder=$2 port=$3
 mkdir -p "$folder"
-trap 'kill ${emulator:-} 2>/dev/null || true; rm -rf "$folder"' EXIT
+trap 'kill -KILL ${emulator:-} 2>/dev/null || true; rm -rf "$folder"' EXIT
 case $kind in
     localstack)
         # Hypercorn binds the address it is given; the default server binds all of them.
@@ -35,6 +35,7 @@ emulator=${emulator:-$!}
 exec 3<&0
 {
     cat <&3 >/dev/null
-    kill $emulator 2>/dev/null || true
+    # Asked to end, LocalStack may wait for connections for ever.
+    kill -KILL $emulator 2>/dev/null || true
 } &
 wait $emulator || true
