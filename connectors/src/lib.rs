@@ -17,8 +17,10 @@ pub mod mailer;
 pub mod oidc;
 pub mod push;
 pub mod raw;
+pub mod residency;
 pub mod seal;
 pub mod smtp;
+pub mod secrets;
 pub mod store;
 pub mod tls;
 

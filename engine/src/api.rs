@@ -77,7 +77,7 @@ pub(crate) async fn run(shop: Arc<Shop>, door: Door, desk: Arc<Desk>, stop: watc
         shop,
         desk,
         jobs: jobs::Jobs::default(),
-        provider: house.identity_provider()?,
+        provider: house.identity_provider().await?,
         url: house.settings.desk.url.clone().unwrap_or_else(|| door.url()),
         plain: door.is_plain(),
     });

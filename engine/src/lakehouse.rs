@@ -18,6 +18,7 @@ use bonded_connectors::{
     oidc::Provider,
     raw::{RawZone, StoreKind},
     seal::{DocumentKey, NameKey, TenantSecret},
+    secrets::Vault,
     store::{ControlStore, Place, Probe, TenantRecord, TenantStore, audit::NewEvent, fence::Fence, queue::Queue},
 };
 use bonded_schemas::{Mapping, Report, TenantId, TenantScope};
@@ -27,7 +28,7 @@ use tokio::sync::OnceCell;
 use crate::{
     audit::{AuditEvent as Event, Change, keep},
     error::{Error, ErrorKind, Result},
-    settings::{KeyProvider, Settings, secret},
+    settings::{KeyProvider, Settings, held, secret},
 };
 
 pub(crate) mod identity;
@@ -43,6 +44,8 @@ pub struct Lakehouse {
     pub keys: Arc<dyn Keys>,
     pub lake: Lake,
     pub raw: RawZone,
+    /// What the settings name, as it is by now.
+    pub secrets: Arc<Vault>,
     pub(crate) control: ControlStore,
     /// The keys' own keeper, for what only the embedded one can do: be backed up.
     keyring: Option<Keyring>,
@@ -76,26 +79,29 @@ pub struct Doors {
     pub probe: Option<Arc<dyn Probe>>,
     /// In place of the name servers that the settings name.
     pub names: Option<Names>,
+    /// In place of one that reads what the settings name.
+    pub secrets: Option<Arc<Vault>>,
 }
 
 impl Doors {
     /// All doors but the clock as the settings say.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, store: None, keys: None, probe: None, names: None }
+        Self { clock, store: None, keys: None, probe: None, names: None, secrets: None }
     }
 }
 
 impl Lakehouse {
     /// Makes lake, control store and keyring where they are missing; what is there stays. `true` when the keyring is new.
-    pub async fn init(settings: Settings, doors: Doors) -> Result<(Self, bool)> {
+    pub async fn init(settings: Settings, mut doors: Doors) -> Result<(Self, bool)> {
         settings.check_lake()?;
-        let place = place(&settings)?;
+        let secrets = doors.secrets.get_or_insert_with(|| settings.vault(doors.clock.clone())).clone();
+        let place = place(&settings, &secrets).await?;
         let mut fresh = false;
         if settings.keys.provider == KeyProvider::Keyring {
             let dir = settings.keys_dir()?;
             fresh = !dir.join("keyring.json").exists();
             if fresh {
-                Keyring::create(&dir, root_source(&settings)?, doors.clock.clone())?;
+                Keyring::create(&dir, root_source(&settings, &secrets).await?, doors.clock.clone())?;
             }
         }
         if !is_s3(&settings.lake) {
@@ -123,7 +129,12 @@ impl Lakehouse {
     /// An existing one.
     pub async fn open(settings: Settings, doors: Doors) -> Result<Self> {
         settings.check_lake()?;
-        let mut control = ControlStore::open(place(&settings)?).await?;
+        let secrets = doors.secrets.unwrap_or_else(|| settings.vault(doors.clock.clone()));
+        let mut control = ControlStore::open(place(&settings, &secrets).await?).await?;
+        if let Some(named) = &settings.store.postgres {
+            let used = secret(&secrets, "store.postgres", named).await?;
+            control = control.renewed_by(held(&secrets, "store.postgres", named)?, used);
+        }
         if let Some(probe) = doors.probe {
             control = control.watched_by(probe);
         }
@@ -137,7 +148,7 @@ impl Lakehouse {
                 (Arc::new(AwsKeys::open(account, &settings.keys_lake(), doors.clock.clone())?), None)
             }
             (None, ..) => {
-                let keyring = Keyring::open(&settings.keys_dir()?, root_source(&settings)?, doors.clock.clone())?;
+                let keyring = Keyring::open(&settings.keys_dir()?, root_source(&settings, &secrets).await?, doors.clock.clone())?;
                 (Arc::new(keyring.clone()), Some(keyring))
             }
         };
@@ -162,7 +173,8 @@ impl Lakehouse {
         let raw = RawZone::new(store, keys.clone()).on(kind);
         let (identity, rooms) = (OnceCell::new(), rooms::Rooms::default());
         let names = OnceCell::new_with(doors.names);
-        let mut house = Self { settings, clock: doors.clock, keys, keyring, lake, raw, control, identity, rooms, names };
+        let clock = doors.clock;
+        let mut house = Self { settings, clock, keys, keyring, lake, raw, secrets, control, identity, rooms, names };
         if house.control.asks_for_proof() {
             house.prove().await?;
         }
@@ -322,8 +334,8 @@ impl Lakehouse {
     }
 
     /// The foreign identity provider as set; made once by who serves, for it keeps the provider's keys.
-    pub fn identity_provider(&self) -> Result<Option<Provider>> {
-        self.settings.oidc.provider(self.clock.clone())
+    pub async fn identity_provider(&self) -> Result<Option<Provider>> {
+        self.settings.oidc.provider(self.clock.clone(), &self.secrets).await
     }
 
     /// The embedded key service, for what only it needs: a backup of its own.
@@ -399,20 +411,21 @@ impl Tenant {
     }
 }
 
-pub(crate) fn root_source(settings: &Settings) -> Result<RootSource> {
+pub(crate) async fn root_source(settings: &Settings, secrets: &Vault) -> Result<RootSource> {
     Ok(match &settings.keys.passphrase {
-        Some(reference) => RootSource::Passphrase(secret(reference)?.into()),
+        Some(named) => RootSource::Passphrase(secret(secrets, "keys.passphrase", named).await?.reveal().to_owned().into()),
         None => RootSource::KeyFile,
     })
 }
 
-pub(crate) fn place(settings: &Settings) -> Result<Place> {
-    Ok(match &settings.store.postgres {
-        Some(reference) => {
-            // A service that is given the settings of the whole house need not hold the owner's password as well.
-            let owner = settings.store.postgres_owner.as_deref().map(secret).transpose();
-            Place::Postgres { url: secret(reference)?, owner: owner.unwrap_or_default() }
-        }
-        None => Place::Sqlite(settings.store_folder()?),
-    })
+pub(crate) async fn place(settings: &Settings, secrets: &Vault) -> Result<Place> {
+    let Some(named) = &settings.store.postgres else { return Ok(Place::Sqlite(settings.store_folder()?)) };
+    let url = secret(secrets, "store.postgres", named).await?;
+    settings.aws.residency()?.address("the database that store.postgres names", url.reveal())?;
+    // A service that is given the settings of the whole house need not hold the owner's password as well.
+    let owner = match &settings.store.postgres_owner {
+        Some(named) => secret(secrets, "store.postgres_owner", named).await.ok().map(|owner| owner.reveal().to_owned()),
+        None => None,
+    };
+    Ok(Place::Postgres { url: url.reveal().to_owned(), owner })
 }

@@ -117,7 +117,7 @@ pub async fn run(
     let (stopping, stopped) = signal::channel(false);
     let mut running: JoinSet<Stopped> = JoinSet::new();
     if let Some(door) = door {
-        let desk = Arc::new(Desk::new(shop.house.clone(), desk::mailer(&shop.house.settings)?));
+        let desk = Arc::new(Desk::new(shop.house.clone(), desk::mailer(&shop.house.settings, &shop.house.secrets).await?));
         running.spawn(post(desk.clone(), stopped.clone()));
         running.spawn(answer(shop.clone(), door, desk, stopped.clone()));
     }

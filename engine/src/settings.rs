@@ -1,6 +1,7 @@
 //! Settings are values: a TOML file, `BONDED_*` variables over it, the command line over both.
 //! Promise: an unknown key, a wrong type or an impossible value is refused at start, by its name.
-//! Never: no secret is written here; it is named (`env:NAME`, `file:PATH`) and read when the door opens.
+//! Never: no secret is written here; it is named (`file:PATH`, `env:NAME`, `secret://aws/NAME#field`) and read when the door
+//! opens. A file with one in it is refused, by the setting's name alone.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -17,6 +18,7 @@ mod desk;
 mod ingest;
 mod mail_in;
 mod oidc;
+mod secrets;
 mod serve;
 mod uploads;
 mod watch;
@@ -30,6 +32,8 @@ pub use desk::{DeskSettings, MailSettings};
 pub use ingest::{IngestSettings, UnpackSettings};
 pub use mail_in::{Lmtp, MailInSettings};
 pub use oidc::OidcSettings;
+pub(crate) use secrets::held;
+pub use secrets::{SECRETS, SecretSettings, secret};
 pub use serve::ServeSettings;
 pub use uploads::UploadSettings;
 pub use watch::WatchSettings;
@@ -57,6 +61,7 @@ pub struct Settings {
     pub uploads: UploadSettings,
     pub alerts: AlertSettings,
     pub watch: WatchSettings,
+    pub secrets: SecretSettings,
     pub aws: AwsSettings,
 }
 
@@ -68,15 +73,14 @@ pub struct KeySettings {
     pub lake: Option<String>,
     /// Folder of the keyring; beside the lake (`<lake>.keys`) when absent, so that a copied lake carries no key.
     pub dir: Option<PathBuf>,
-    /// Where a passphrase is read from (`env:NAME` or `file:PATH`); a key file is used when absent.
+    /// Where a passphrase is read from; a key file is used when absent.
     pub passphrase: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSettings {
-    /// Where the URL of a PostgreSQL is read from (`env:NAME` or `file:PATH`), with a role that owns nothing; SQLite files in
-    /// the lake when absent.
+    /// Where the URL of a PostgreSQL is read from, with a role that owns nothing; SQLite files in the lake when absent.
     pub postgres: Option<String>,
     /// Where the URL of the role that owns the schemas is read from, for the commands that make some: `init`, `tenant add`,
     /// `restore`. Everything else does without.
@@ -88,7 +92,7 @@ pub struct StoreSettings {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BackupSettings {
-    /// Where the passphrase of key backups is read from (`env:NAME` or `file:PATH`); it is not the keyring's own.
+    /// Where the passphrase of key backups is read from; it is not the keyring's own.
     pub keys_passphrase: Option<String>,
 }
 
@@ -142,6 +146,7 @@ impl Default for Settings {
             uploads: UploadSettings::default(),
             alerts: AlertSettings::default(),
             watch: WatchSettings::default(),
+            secrets: SecretSettings::default(),
             aws: AwsSettings::default(),
         }
     }
@@ -166,8 +171,11 @@ impl Settings {
             Some(path) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|error| Error::setup(format!("cannot read the settings {}", path.display())).with_source(error))?;
-                text.parse::<toml::Table>()
-                    .map_err(|error| Error::setup(format!("settings {}", path.display())).with_source(error))?
+                // The parser's own words show the line, and the line may hold what should not be in it.
+                text.parse::<toml::Table>().map_err(|error| {
+                    let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].lines().count());
+                    Error::setup(format!("settings {}, about line {line}: {}", path.display(), error.message()))
+                })?
             }
             None => toml::Table::new(),
         };
@@ -178,6 +186,7 @@ impl Settings {
                 overlay(&mut values, &known, &name.to_ascii_lowercase(), &text);
             }
         }
+        secrets::refuse_literals(&values)?;
         let settings: Settings =
             values.try_into().map_err(|error: toml::de::Error| Error::setup("settings").with_source(error))?;
         settings.query.time_max()?;
@@ -193,6 +202,8 @@ impl Settings {
         settings.alerts.check()?;
         settings.watch.check()?;
         settings.check_aws()?;
+        settings.secrets.check()?;
+        settings.check_residency()?;
         if settings.ingest.record_bytes_max < 1024
             || settings.ingest.batch_rows == 0
             || settings.ingest.encoders_max == 0
@@ -240,6 +251,7 @@ impl Settings {
             mail: MailSettings { smtp: Some(String::new()), outbox: Some(PathBuf::new()), ..MailSettings::default() },
             mail_in: MailInSettings::complete(),
             oidc: OidcSettings::complete(),
+            aws: AwsSettings::complete(),
             backup: BackupSettings { keys_passphrase: Some(String::new()) },
             alerts: AlertSettings::complete(),
             query: QuerySettings { checks_dir: Some(PathBuf::new()), ..QuerySettings::default() },
@@ -342,19 +354,6 @@ fn overlay(values: &mut toml::Table, known: &toml::Table, name: &str, text: &str
             }
             _ => {}
         }
-    }
-}
-
-/// Reads what `env:NAME` or `file:PATH` names; anything else is refused, so that no secret sits in a settings file.
-pub fn secret(reference: &str) -> Result<String> {
-    match reference.split_once(':') {
-        Some(("env", name)) => {
-            std::env::var(name).map_err(|_| Error::setup(format!("the variable {name} named by `{reference}` is not set")))
-        }
-        Some(("file", path)) => std::fs::read_to_string(path)
-            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-            .map_err(|error| Error::setup(format!("cannot read the secret `{reference}`")).with_source(error)),
-        _ => Err(Error::setup("a secret must be named as env:NAME or file:PATH, never written into the settings")),
     }
 }
 

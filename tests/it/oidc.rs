@@ -6,14 +6,17 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use bonded::settings::{OidcSettings, Settings};
 use bonded_connectors::{
     ErrorKind,
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     oidc::{Answer, Pending, Provider},
 };
 use reqwest::{StatusCode, Url, redirect::Policy};
@@ -30,6 +33,12 @@ pub struct Op {
     child: Child,
     pub issuer: String,
     http: reqwest::Client,
+}
+
+async fn provider_of(settings: &OidcSettings) -> Provider {
+    let clock = Arc::new(SystemClock);
+    let vault = Settings::default().vault(clock.clone());
+    settings.provider(clock, &vault).await.expect("sound").expect("set")
 }
 
 /// Where `tests/oidc/install.sh` puts the package; `None`, and why, where it is not.
@@ -93,8 +102,8 @@ impl Op {
         Settings::load(Some(file.path()), std::iter::empty()).expect("sound").oidc
     }
 
-    fn provider(&self, more: &str) -> Provider {
-        self.settings(more).provider(Arc::new(SystemClock)).expect("sound").expect("set")
+    async fn provider(&self, more: &str) -> Provider {
+        provider_of(&self.settings(more)).await
     }
 
     async fn control(&self, what: &str) -> String {
@@ -193,8 +202,8 @@ async fn a_person_signs_in_by_code_and_pkce_as_a_public_and_as_a_secret_client()
         client_secret: Some(format!("file:{}", file.path().display())),
         ..op.settings("")
     };
-    let secret = secret.provider(Arc::new(SystemClock)).expect("sound").expect("set");
-    for provider in [op.provider(""), secret] {
+    let secret = provider_of(&secret).await;
+    for provider in [op.provider("").await, secret] {
         let (pending, answer) = op.signed_in(&provider, "owner").await;
         assert_eq!(answer.iss.as_deref(), Some(op.issuer.as_str()), "this provider names itself");
         let owner = provider.finish(pending, &answer).await.expect("signed in");
@@ -219,7 +228,7 @@ async fn a_person_signs_in_by_code_and_pkce_as_a_public_and_as_a_secret_client()
 #[tokio::test]
 async fn a_wrong_verifier_nonce_state_secret_or_a_code_used_twice_is_refused() {
     let Some(op) = Op::start() else { return };
-    let provider = op.provider("");
+    let provider = op.provider("").await;
     for (field, told) in [("verifier", "invalid_grant"), ("nonce", "another sign-in"), ("state", "no sign-in")] {
         let (pending, answer) = op.signed_in(&provider, "owner").await;
         let mut kept = serde_json::to_value(&pending).expect("JSON");
@@ -256,28 +265,45 @@ async fn a_wrong_client_secret_is_for_the_operator_to_mend() {
         client_secret: Some(format!("file:{}", file.path().display())),
         ..op.settings("")
     };
-    let provider = settings.provider(Arc::new(SystemClock)).expect("sound").expect("set");
+    let clock = Arc::new(Ahead::default());
+    let vault = Settings::default().vault(clock.clone());
+    let provider = settings.provider(Arc::new(SystemClock), &vault).await.expect("sound").expect("set");
     let (pending, answer) = op.signed_in(&provider, "owner").await;
     let error = provider.finish(pending, &answer).await.expect_err("a wrong secret");
     assert!(error.kind() == ErrorKind::Setup && !error.to_string().contains("another"), "{error}");
+    // Mended where it lies: the next sign-in goes, in the same process.
+    std::fs::write(file.path(), "se+cr et:%/\n").expect("it can be written");
+    clock.0.fetch_add(2, Ordering::Relaxed);
+    let (pending, answer) = op.signed_in(&provider, "owner").await;
+    provider.finish(pending, &answer).await.expect("signed in");
+}
+
+/// So many seconds ahead of this machine's clock.
+#[derive(Debug, Default)]
+struct Ahead(AtomicI64);
+
+impl Clock for Ahead {
+    fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        SystemClock.now() + chrono::TimeDelta::seconds(self.0.load(Ordering::Relaxed))
+    }
 }
 
 #[tokio::test]
 async fn a_machine_s_access_token_is_taken_for_its_audience_and_an_id_token_is_none() {
     let Some(op) = Op::start() else { return };
     let token = op.machine_token().await;
-    let broker = op.provider("").access(&token).await.expect("good");
+    let broker = op.provider("").await.access(&token).await.expect("good");
     assert!(broker.is_machine() && !broker.second_factor && broker.email.is_none());
     assert_eq!((broker.subject.as_str(), broker.tenant), ("fictional-broker", Some(TENANT.parse().unwrap())));
 
     let elsewhere = OidcSettings { audience: Some("https://kettle.example/api".into()), ..op.settings("") };
-    let refused = elsewhere.provider(Arc::new(SystemClock)).expect("sound").expect("set").access(&token).await;
+    let refused = provider_of(&elsewhere).await.access(&token).await;
     assert!(refused.expect_err("another audience").to_string().contains("audience"));
-    let unnamed = op.provider("tenant_claim = \"custom:tenant\"\n").access(&token).await;
+    let unnamed = op.provider("tenant_claim = \"custom:tenant\"\n").await.access(&token).await;
     assert!(unnamed.expect_err("no tenant").to_string().contains("tenant"));
 
     let said = op.person_tokens("owner").await;
-    let provider = op.provider("");
+    let provider = op.provider("").await;
     let owner = provider.access(said["access_token"].as_str().expect("a token")).await.expect("good");
     assert!(owner.subject == "owner" && !owner.is_machine());
     let error = provider.access(said["id_token"].as_str().expect("a token")).await.expect_err("an ID token");
@@ -287,7 +313,7 @@ async fn a_machine_s_access_token_is_taken_for_its_audience_and_an_id_token_is_n
 #[tokio::test]
 async fn keys_that_rotate_are_picked_up_and_withdrawn_ones_fall_out() {
     let Some(op) = Op::start() else { return };
-    let provider = op.provider("");
+    let provider = op.provider("").await;
     let first = op.machine_token().await;
     provider.access(&first).await.expect("good");
 
@@ -310,7 +336,7 @@ async fn keys_that_rotate_are_picked_up_and_withdrawn_ones_fall_out() {
 #[tokio::test]
 async fn a_flood_of_made_up_keys_reaches_the_provider_once_and_the_good_go_on() {
     let Some(op) = Op::start() else { return };
-    let provider = Arc::new(op.provider(""));
+    let provider = Arc::new(op.provider("").await);
     let good = op.machine_token().await;
     // Fifty at once, of whom nobody has a key yet.
     let asking: Vec<_> = (0..50)
@@ -344,7 +370,7 @@ async fn a_flood_of_made_up_keys_reaches_the_provider_once_and_the_good_go_on() 
 #[tokio::test]
 async fn a_slow_provider_holds_up_nobody_whose_key_is_known_and_ends_for_the_others() {
     let Some(op) = Op::start() else { return };
-    let provider = Arc::new(op.provider("time_max = \"3s\"\n"));
+    let provider = Arc::new(op.provider("time_max = \"3s\"\n").await);
     let good = op.machine_token().await;
     provider.access(&good).await.expect("good");
     op.control("rotate?keep").await;
@@ -371,14 +397,14 @@ async fn while_the_provider_is_down_known_keys_count_on_for_the_time_set_and_its
     let Some(mut op) = Op::start() else { return };
     let port = Url::parse(&op.issuer).expect("an address").port().expect("a port");
     let brief = "keys_fresh = \"1s\"\nkeys_stale_max = \"8s\"\n";
-    let (provider, patient) = (op.provider(brief), op.provider(""));
+    let (provider, patient) = (op.provider(brief).await, op.provider("").await);
     let good = op.machine_token().await;
     let fetched = Instant::now();
     provider.access(&good).await.expect("good");
     patient.access(&good).await.expect("good");
     op.kill();
 
-    assert!(op.provider("").access(&good).await.is_err_and(|error| error.kind() == ErrorKind::Retry), "it never had the keys");
+    assert!(op.provider("").await.access(&good).await.is_err_and(|error| error.kind() == ErrorKind::Retry), "it never had the keys");
     tokio::time::sleep(Duration::from_millis(1500).saturating_sub(fetched.elapsed())).await;
     provider.access(&good).await.expect("older than it should be, and used");
     tokio::time::sleep(Duration::from_millis(8500).saturating_sub(fetched.elapsed())).await;

@@ -82,6 +82,22 @@ fn letters_leave_encrypted_or_not_at_all() {
     assert!(Smtp::new("smtps://mail.nordwind.example", "no address", Duration::from_secs(1)).is_err());
 }
 
+/// A server that takes mail from `desk` alone, whose password is what the file says at that moment.
+const WITH_LOGIN: &str = r#"
+import sys, asyncio
+from aiosmtpd.handlers import Mailbox
+from aiosmtpd.smtp import SMTP, AuthResult
+port, mail, file = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+def judge(server, session, envelope, mechanism, data):
+    good = data.login == b"desk" and data.password == open(file, "rb").read()
+    return AuthResult(success=good, handled=False)
+async def serve():
+    make = lambda: SMTP(Mailbox(mail), auth_required=True, auth_require_tls=False, authenticator=judge)
+    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", port)
+    await server.serve_forever()
+asyncio.run(serve())
+"#;
+
 /// aiosmtpd, ended when dropped.
 struct Server {
     child: Child,
@@ -92,6 +108,23 @@ struct Server {
 impl Server {
     /// `None`, said aloud, where aiosmtpd is not installed.
     fn start(options: &[&str]) -> Option<Self> {
+        Self::begun(|folder, port| {
+            let listen = format!("127.0.0.1:{port}");
+            let fixed = ["-m", "aiosmtpd", "-n", "-l", &listen, "-c", "aiosmtpd.handlers.Mailbox"].map(str::to_owned);
+            let mail = folder.join("mail").display().to_string();
+            fixed.into_iter().chain([mail]).chain(options.iter().map(|option| (*option).to_owned())).collect()
+        })
+    }
+
+    /// One that asks for the password in this file.
+    fn with_login(password: &Path) -> Option<Self> {
+        Self::begun(|folder, port| {
+            let mail = folder.join("mail").display().to_string();
+            vec!["-c".into(), WITH_LOGIN.into(), port.to_string(), mail, password.display().to_string()]
+        })
+    }
+
+    fn begun(arguments: impl FnOnce(&Path, u16) -> Vec<String>) -> Option<Self> {
         let Some(python) = python() else {
             println!("skipped: Python with aiosmtpd is not installed (tests/setup.sh makes it)");
             return None;
@@ -99,9 +132,7 @@ impl Server {
         let folder = TempDir::new().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new(python)
-            .args(["-m", "aiosmtpd", "-n", "-l", &format!("127.0.0.1:{port}"), "-c", "aiosmtpd.handlers.Mailbox"])
-            .arg(folder.path().join("mail"))
-            .args(options)
+            .args(arguments(folder.path(), port))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -212,4 +243,34 @@ async fn a_certificate_that_nobody_vouches_for_gets_no_letter() {
     let smtp = Smtp::new(&format!("smtp://127.0.0.1:{}?tls=required", server.port), FROM, Duration::from_secs(5)).unwrap();
     smtp.send(&mail("0198-6", "owner@nordwind.example")).await.unwrap_err();
     assert!(server.letters().is_empty());
+}
+
+#[tokio::test]
+async fn a_login_that_was_changed_at_the_server_is_taken_up_with_the_next_letter_and_costs_none() {
+    let folder = TempDir::new().unwrap();
+    let [password, url] = ["password", "url"].map(|name| folder.path().join(name));
+    std::fs::write(&password, "first").unwrap();
+    let Some(server) = Server::with_login(&password) else { return };
+    let name = |word: &str| std::fs::write(&url, format!("smtp://desk:{word}@127.0.0.1:{}\n", server.port)).unwrap();
+    name("first");
+    let (clock, held) = crate::secrets::tests::held_in(&url);
+    let smtp = Smtp::held(held, FROM, Duration::from_secs(5)).await.unwrap();
+    smtp.send(&mail("0198-7", "owner@nordwind.example")).await.unwrap();
+    // Changed at the server alone: the letter waits, it is not lost.
+    std::fs::write(&password, "walrus7").unwrap();
+    let error = smtp.send(&mail("0198-8", "owner@nordwind.example")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Setup, "{error}");
+    assert!(error.to_string().contains("mail.smtp") && !error.to_string().contains("first"), "{error}");
+    // And where its secret lies: the same process goes on.
+    name("walrus7");
+    clock.pass(chrono::TimeDelta::seconds(2));
+    smtp.send(&mail("0198-8", "owner@nordwind.example")).await.unwrap();
+    assert_eq!(server.letters().len(), 2);
+    assert!(!format!("{smtp:?}").contains("walrus7"));
+    // What is put there later and is no URL is told as such.
+    std::fs::write(&password, "third").unwrap();
+    std::fs::write(&url, "walrus7").unwrap();
+    clock.pass(chrono::TimeDelta::seconds(2));
+    let error = smtp.send(&mail("0198-9", "owner@nordwind.example")).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Setup && !error.to_string().contains("walrus7"), "{error}");
 }

@@ -19,7 +19,7 @@ use super::{
     strict,
     trust::{Client, SignIn},
 };
-use crate::{Error, ErrorKind, Result, identity::token::same, seal::cipher};
+use crate::{Error, ErrorKind, Result, identity::token::same, seal::cipher, secrets::Secret};
 
 const LIFE_MINUTES: i64 = 10;
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -115,39 +115,58 @@ impl Provider {
         self.identity(&tokens.identity, Identity { nonce: &pending.nonce, access_token }).await
     }
 
+    /// With a client's secret that was changed at the provider meanwhile, once more: a code is not spent by a wrong one.
     async fn exchange(&self, client: &Client, places: &SignIn, pending: &Pending, code: &str) -> Result<Tokens> {
+        let Some(held) = &client.secret else { return self.exchange_by(client, None, places, pending, code).await?.taken() };
+        let secret = held.now().await?;
+        let answer = self.exchange_by(client, Some(&secret), places, pending, code).await?;
+        if matches!(answer, Exchanged::ClientRefused)
+            && let Some(other) = held.renewed(&secret).await?
+        {
+            return self.exchange_by(client, Some(&other), places, pending, code).await?.taken();
+        }
+        answer.taken()
+    }
+
+    async fn exchange_by(
+        &self,
+        client: &Client,
+        secret: Option<&Secret>,
+        places: &SignIn,
+        pending: &Pending,
+        code: &str,
+    ) -> Result<Exchanged> {
         let mut form = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
             ("redirect_uri", pending.redirect_uri.as_str()),
             ("code_verifier", pending.verifier.as_str()),
         ];
-        let (id, secret);
-        let basic = match &client.secret {
+        let (id, word);
+        let basic = match secret {
             Some(given) if !places.secret_in_form => {
-                (id, secret) = (encoded(&client.id), Zeroizing::new(encoded(given)));
-                Some((id.as_str(), secret.as_str()))
+                (id, word) = (encoded(&client.id), Zeroizing::new(encoded(given.reveal())));
+                Some((id.as_str(), word.as_str()))
             }
             given => {
                 form.push(("client_id", &client.id));
-                form.extend(given.as_ref().map(|secret| ("client_secret", secret.as_str())));
+                form.extend(given.map(|secret| ("client_secret", secret.reveal())));
                 None
             }
         };
         let (status, body) = self.http.post(&places.token, &form, basic, ANSWER_BYTES_MAX).await?;
         let body = Zeroizing::new(body);
         let mut said = strict::object(&body).unwrap_or_default();
+        let error = said.get("error").and_then(Value::as_str).unwrap_or_default();
         match status.as_u16() {
-            200 => Ok(Tokens {
+            200 => Ok(Exchanged::Tokens(Tokens {
                 identity: token(&mut said, "id_token").ok_or_else(|| refused("the identity provider gave no ID token"))?,
                 access: token(&mut said, "access_token"),
-            }),
-            // A wrong secret is for the operator to mend, not for the person.
-            401 => Err(Error::new(ErrorKind::Setup, "the identity provider does not take oidc.client_id with its secret")),
-            400..=499 => {
-                let error = said.get("error").and_then(Value::as_str).unwrap_or_default();
-                Err(refused(format!("the identity provider does not take the code: {}", error_code(error))))
-            }
+            })),
+            401 => Ok(Exchanged::ClientRefused),
+            // As RFC 6749 (5.2) lets a provider say the same.
+            400 if error == "invalid_client" => Ok(Exchanged::ClientRefused),
+            400..=499 => Err(refused(format!("the identity provider does not take the code: {}", error_code(error)))),
             _ => Err(Error::new(ErrorKind::Retry, format!("{} answered {status}", places.token))),
         }
     }
@@ -162,6 +181,24 @@ impl Provider {
 
     fn client(&self) -> Result<&Client> {
         self.trust.client.as_ref().ok_or_else(|| Error::new(ErrorKind::Setup, "nobody can sign in: set oidc.client_id"))
+    }
+}
+
+enum Exchanged {
+    Tokens(Tokens),
+    /// The provider does not take our id with that secret, and so did not look at the code.
+    ClientRefused,
+}
+
+impl Exchanged {
+    fn taken(self) -> Result<Tokens> {
+        match self {
+            Exchanged::Tokens(tokens) => Ok(tokens),
+            // A wrong secret is for the operator to mend, not for the person.
+            Exchanged::ClientRefused => {
+                Err(Error::new(ErrorKind::Setup, "the identity provider does not take oidc.client_id with its secret"))
+            }
+        }
     }
 }
 

@@ -3,10 +3,9 @@
 use std::{fmt, time::Duration};
 
 use url::Url;
-use zeroize::Zeroizing;
 
 use super::{cache::Times, fetch::address};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, secrets::Held};
 
 /// More would keep expired tokens alive.
 const SKEW_MAX: Duration = Duration::from_secs(300);
@@ -52,7 +51,7 @@ pub enum AccessTokens {
 pub struct Client {
     pub id: String,
     /// None for a public client, which PKCE alone protects.
-    pub secret: Option<Zeroizing<String>>,
+    pub secret: Option<Held>,
 }
 
 impl fmt::Debug for Client {

@@ -17,6 +17,7 @@ use sqlx::{
 use crate::{
     error::{Error, ErrorKind, Result},
     seal::{NameKey, ProofKey},
+    secrets::{Held, Secret},
 };
 
 pub mod alerts;
@@ -187,6 +188,13 @@ impl ControlStore {
     pub fn watched_by(mut self, probe: Arc<dyn Probe>) -> Self {
         self.pool.watch(probe.clone());
         self.probe = Some(probe);
+        self
+    }
+
+    /// From now on a new connection to PostgreSQL whose login is refused is tried with the URL that `url` gives by then. `used`
+    /// is the one that this store was opened with.
+    pub fn renewed_by(mut self, url: Held, used: Secret) -> Self {
+        self.pool.renew_by(pool::Renewal::new(url, used));
         self
     }
 

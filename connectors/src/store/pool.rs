@@ -15,11 +15,14 @@ use futures::{
 use sqlx::{
     Any, AnyPool, Describe, Either, Execute, Executor,
     any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo},
+    pool::PoolConnection,
 };
 
 mod connection;
+mod renewal;
 
 pub(crate) use connection::{Connection, Transaction};
+pub(super) use renewal::Renewal;
 
 use super::postgres::Claim;
 
@@ -38,6 +41,7 @@ pub(crate) struct Pool {
     /// Whose rows on PostgreSQL, and the proof of it; none on SQLite, where a file has one owner.
     claim: Option<Arc<Claim>>,
     probe: Option<Arc<dyn Probe>>,
+    renewal: Option<Arc<Renewal>>,
 }
 
 /// How often a transaction is begun again because the connection had died in the pool; as many as may lie there, and one.
@@ -47,7 +51,11 @@ const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 impl Pool {
     pub(super) fn new(inner: AnyPool, claim: Option<Claim>, probe: Option<Arc<dyn Probe>>) -> Self {
-        Self { inner, claim: claim.map(Arc::new), probe }
+        Self { inner, claim: claim.map(Arc::new), probe, renewal: None }
+    }
+
+    pub(super) fn renew_by(&mut self, renewal: Renewal) {
+        self.renewal = Some(Arc::new(renewal));
     }
 
     pub(super) fn watch(&mut self, probe: Arc<dyn Probe>) {
@@ -85,12 +93,24 @@ impl Pool {
     async fn enter(&self, statement: Option<&'static str>) -> sqlx::Result<Transaction> {
         let mut attempt = 1;
         loop {
-            let connection = Connection::new(self.inner.acquire().await?, self.claim.is_some());
+            let connection = Connection::new(self.acquire().await?, self.claim.is_some());
             let begun = Transaction::begin(connection, statement, self.claim.as_deref(), self.probe.clone()).await;
             match begun {
                 Err(error) if self.claim.is_some() && attempt < BEGIN_ATTEMPTS_MAX && connection::is_lost(&error) => attempt += 1,
                 begun => return begun,
             }
+        }
+    }
+
+    /// A new connection logs in; if that is refused and there is another login by now, then with that one.
+    async fn acquire(&self) -> sqlx::Result<PoolConnection<Any>> {
+        let Some(renewal) = &self.renewal else { return self.inner.acquire().await };
+        let times = renewal.times();
+        match self.inner.acquire().await {
+            Err(error) if connection::is_login_refused(&error) && renewal.renew(&self.inner, times).await => {
+                self.inner.acquire().await
+            }
+            acquired => acquired,
         }
     }
 

@@ -13,6 +13,7 @@ use bonded_connectors::{
         copy::{ROOT_FILE, Stored, carry, measure},
         lake_folder, open_store,
     },
+    secrets::Vault,
     store::{ControlStore, Place, identity::LakeRecord},
 };
 use bonded_schemas::{TenantId, TenantScope};
@@ -84,6 +85,7 @@ pub async fn restore(
     if settings.keys.provider == KeyProvider::Aws {
         return Err(Error::setup("restore takes the keys from a keyring or its backup: set keys.provider to keyring"));
     }
+    let vault = settings.vault(clock.clone());
     let manifest = read(&asked.from)?;
     let mut destroyed = manifest.destroyed_keys.clone();
     for newer in &asked.newer {
@@ -98,8 +100,9 @@ pub async fn restore(
             return Err(Error::new(ErrorKind::Refused, message));
         }
         compare(asked, &manifest, &settings.lake).await?;
-        let keys = keys(settings, clock.clone(), asked, &destroyed)?;
-        let rows = rows(settings, clock, asked, &manifest, place(settings)?, scope).await?;
+        let keys = keys(settings, &vault, clock.clone(), asked, &destroyed).await?;
+        let place = place(settings, &vault).await?;
+        let rows = rows(settings, &vault, clock, asked, &manifest, place, scope).await?;
         return Ok(told(settings, &manifest, rows, &keys));
     }
     let beside = sibling(&folder)?;
@@ -111,11 +114,12 @@ pub async fn restore(
     std::fs::create_dir_all(&beside).map_err(cannot)?;
     copy(asked, &manifest, &beside).await?;
     std::fs::write(beside.join(ROOT_FILE), format!("{}\n", manifest.root)).map_err(cannot)?;
-    let keys = keys(settings, clock.clone(), asked, &destroyed)?;
-    let rows = match place(settings)? {
-        Place::Sqlite(_) => rows(settings, clock, asked, &manifest, Place::Sqlite(beside.clone()), scope).await?,
-        other => rows(settings, clock, asked, &manifest, other, scope).await?,
+    let keys = keys(settings, &vault, clock.clone(), asked, &destroyed).await?;
+    let place = match place(settings, &vault).await? {
+        Place::Sqlite(_) => Place::Sqlite(beside.clone()),
+        other => other,
     };
+    let rows = rows(settings, &vault, clock, asked, &manifest, place, scope).await?;
     if folder.exists() {
         std::fs::remove_dir(&folder).map_err(cannot)?;
     }
@@ -188,8 +192,9 @@ fn same(expected: &Stored, found: Option<Stored>) -> Result<()> {
     Err(Error::new(ErrorKind::Damaged, format!("{} {what}; nothing was restored", expected.path)))
 }
 
-fn keys(
+async fn keys(
     settings: &Settings,
+    vault: &Vault,
     clock: Arc<dyn Clock>,
     asked: &Asked,
     destroyed: &[bonded_connectors::keys::KeyId],
@@ -197,23 +202,27 @@ fn keys(
     if asked.keys_from.is_empty() {
         return Ok(Escrowed::default());
     }
-    let passphrase = passphrase(settings)?;
+    let passphrase = passphrase(settings, vault).await?;
     let dirs: Vec<&Path> = asked.keys_from.iter().map(PathBuf::as_path).collect();
-    Ok(Keyring::restore(&dirs, &passphrase, destroyed, &settings.keys_dir()?, root_source(settings)?, clock)?)
+    Ok(Keyring::restore(&dirs, &passphrase, destroyed, &settings.keys_dir()?, root_source(settings, vault).await?, clock)?)
 }
 
 /// What keys are backed up under; named in the settings, like every secret.
-pub(crate) fn passphrase(settings: &Settings) -> Result<RootSource> {
+pub(crate) async fn passphrase(settings: &Settings, vault: &Vault) -> Result<RootSource> {
     match &settings.backup.keys_passphrase {
-        Some(reference) => Ok(RootSource::Passphrase(secret(reference)?.into())),
+        Some(named) => {
+            let passphrase = secret(vault, "backup.keys_passphrase", named).await?;
+            Ok(RootSource::Passphrase(passphrase.reveal().to_owned().into()))
+        }
         None => Err(Error::setup(
-            "keys are backed up under a passphrase of their own: set backup.keys_passphrase to env:NAME or file:PATH",
+            "keys are backed up under a passphrase of their own: set backup.keys_passphrase to file:PATH, env:NAME or secret://aws/NAME#field",
         )),
     }
 }
 
 async fn rows(
     settings: &Settings,
+    vault: &Vault,
     clock: Arc<dyn Clock>,
     asked: &Asked,
     manifest: &Manifest,
@@ -228,7 +237,7 @@ async fn rows(
     let mut control = ControlStore::create(place).await?;
     let mut founded = None;
     if control.asks_for_proof() {
-        let keys = Keyring::open(&settings.keys_dir()?, root_source(settings)?, clock.clone())?;
+        let keys = Keyring::open(&settings.keys_dir()?, root_source(settings, vault).await?, clock.clone())?;
         let secret = match lake_record(&mut open(SHARED)?)? {
             Some(record) => unwrapped(&keys, &record).await?,
             // Backed up before the lake needed a key of its own.

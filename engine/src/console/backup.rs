@@ -15,7 +15,10 @@ use crate::{
 pub async fn backup(house: &Lakehouse, args: &args::Backup, output: &Output) -> Result<u8> {
     let scopes: Vec<_> = which(house, None).await?.into_iter().map(scope).collect();
     // Asked for first: a backup whose keys then fail for want of a passphrase would look whole.
-    let source = args.keys_to.as_ref().map(|_| passphrase(&house.settings)).transpose()?;
+    let source = match args.keys_to {
+        Some(_) => Some(passphrase(&house.settings, &house.secrets).await?),
+        None => None,
+    };
     let manifest = spinning("backing up", take(house, &scopes, &args.to, args.copy)).await?;
     let keys = match (&args.keys_to, source) {
         (Some(dir), Some(source)) => Some(house.keyring()?.export(dir, &source)?),

@@ -16,12 +16,12 @@ use crate::{
     lakehouse::Lakehouse,
 };
 
-fn open(house: &Arc<Lakehouse>) -> Result<Desk> {
-    Ok(Desk::new(house.clone(), desk::mailer(&house.settings)?))
+async fn open(house: &Arc<Lakehouse>) -> Result<Desk> {
+    Ok(Desk::new(house.clone(), desk::mailer(&house.settings, &house.secrets).await?))
 }
 
 pub async fn member(house: &Arc<Lakehouse>, action: &MemberAction, output: &Output) -> Result<u8> {
-    let desk = open(house)?;
+    let desk = open(house).await?;
     let changed = match action {
         MemberAction::List { tenant } => {
             let members = desk.members(&scope(tenant.clone())).await?;
@@ -88,7 +88,7 @@ async fn find(desk: &Desk, tenant: &TenantId, email: &str) -> Result<(TenantScop
 }
 
 pub async fn token(house: &Arc<Lakehouse>, action: &TokenAction, output: &Output) -> Result<u8> {
-    let desk = open(house)?;
+    let desk = open(house).await?;
     match action {
         TokenAction::Create { tenant, name, grant, days } => {
             let expires_at = house.clock.now() + TimeDelta::days(i64::from(*days));
@@ -128,7 +128,7 @@ pub async fn machine(house: &Arc<Lakehouse>, action: &MachineAction, output: &Ou
     let MachineAction::Add { tenant, name, poa, until } = action;
     // The last day is one on which it still delivers.
     let end = until.checked_add_days(Days::new(1)).ok_or_else(|| Error::input("this date is beyond the calendar"))?;
-    let desk = open(house)?;
+    let desk = open(house).await?;
     // A tenant that is not there is told before a token of another is made.
     for tenant in tenant {
         house.tenant(&scope(tenant.clone())).await?;

@@ -7,6 +7,7 @@ use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 use bonded_connectors::{
     ErrorKind as DoorKind,
     mailer::{Mail, Mailer, Outbox, Smtp},
+    secrets::Vault,
     store::people::{PostRow, accounts::Step},
 };
 use bonded_schemas::{Actor, Role, Severity, TenantId};
@@ -18,7 +19,7 @@ use super::{Desk, Origin, caller::scope, trail::event};
 use crate::{
     alerts::raise::raise,
     error::Result,
-    settings::{MailSettings, Settings, millis, secret},
+    settings::{MailSettings, Settings, held, millis},
 };
 
 /// How often a letter is tried, over about two hours.
@@ -78,11 +79,15 @@ impl Letter {
 }
 
 /// The door that the settings name: SMTP, or a folder beside the lake.
-pub fn mailer(settings: &Settings) -> Result<Arc<dyn Mailer>> {
+pub async fn mailer(settings: &Settings, vault: &Arc<Vault>) -> Result<Arc<dyn Mailer>> {
     let MailSettings { smtp, from, time_max, .. } = &settings.mail;
     let time_max = Duration::from_millis(millis(time_max).unsigned_abs());
     Ok(match smtp {
-        Some(reference) => Arc::new(Smtp::new(&secret(reference)?, from, time_max)?),
+        Some(named) => {
+            let url = held(vault, "mail.smtp", named)?;
+            settings.aws.residency()?.address("the mail server that mail.smtp names", url.now().await?.reveal())?;
+            Arc::new(Smtp::held(url, from, time_max).await?)
+        }
         None => Arc::new(Outbox::open(&settings.outbox_dir()?, from)?),
     })
 }

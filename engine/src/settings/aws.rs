@@ -1,9 +1,11 @@
 //! `[aws]`: region and endpoints, the same for every service of AWS that is in use, and how the lake's bucket is used.
 //! Credentials are no settings: they come of AWS's standard chain.
+//! Promise: a region, an endpoint or an address that lies outside of the allowed regions is refused at start, by its setting.
 
 use bonded_connectors::{
     aws::Reach,
     lake::{Use, is_s3},
+    residency::Residency,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,11 +24,21 @@ pub struct AwsSettings {
     pub path_style: bool,
     /// The start refuses a bucket that does not keep every object in Object Lock's compliance mode.
     pub lock: bool,
+    /// Where data may lie: endpoints, buckets, keys, queues and databases of another region are refused.
+    pub regions_allowed: Vec<String>,
 }
 
 impl Default for AwsSettings {
     fn default() -> Self {
-        Self { region: "us-east-1".into(), endpoint: None, kms_endpoint: None, s3_endpoint: None, path_style: false, lock: false }
+        Self {
+            region: "us-east-1".into(),
+            endpoint: None,
+            kms_endpoint: None,
+            s3_endpoint: None,
+            path_style: false,
+            lock: false,
+            regions_allowed: vec!["us-east-1".into(), "us-west-2".into()],
+        }
     }
 }
 
@@ -44,6 +56,10 @@ impl AwsSettings {
             kms_endpoint: self.kms_endpoint.clone(),
             s3_endpoint: self.s3_endpoint.clone(),
         }
+    }
+
+    pub fn residency(&self) -> Result<Residency> {
+        Ok(Residency::new(&self.regions_allowed, self.endpoint.as_deref())?)
     }
 }
 
@@ -87,5 +103,37 @@ impl Settings {
             Some(name) => name.clone(),
             None => bonded_connectors::lake::copy::sha256(self.lake.trim_end_matches('/').as_bytes()).chars().take(16).collect(),
         }
+    }
+
+    /// What the settings alone tell of places; what lies in secrets is looked at when they are read.
+    pub(super) fn check_residency(&self) -> Result<()> {
+        let residency = self.aws.residency()?;
+        residency.region("aws.region", &self.aws.region)?;
+        for (what, endpoint) in [
+            ("aws.endpoint", &self.aws.endpoint),
+            ("aws.kms_endpoint", &self.aws.kms_endpoint),
+            ("aws.s3_endpoint", &self.aws.s3_endpoint),
+        ] {
+            if let Some(endpoint) = endpoint {
+                residency.endpoint(what, endpoint)?;
+            }
+        }
+        for (what, address) in [
+            ("oidc.issuer", &self.oidc.issuer),
+            ("oidc.jwks_uri", &self.oidc.jwks_uri),
+            ("oidc.authorization_endpoint", &self.oidc.authorization_endpoint),
+            ("oidc.token_endpoint", &self.oidc.token_endpoint),
+            ("desk.url", &self.desk.url),
+        ] {
+            if let Some(address) = address {
+                residency.address(what, address)?;
+            }
+        }
+        for (setting, reference) in self.named_secrets() {
+            if let Some(name) = reference.strip_prefix("secret://aws/") {
+                residency.named(setting, name.split('#').next().unwrap_or(name))?;
+            }
+        }
+        Ok(())
     }
 }

@@ -46,7 +46,7 @@ pub struct DeskSettings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MailSettings {
-    /// Where the SMTP URL is read from (`env:NAME` or `file:PATH`); letters go into a folder when absent.
+    /// Where the SMTP URL is read from; letters go into a folder when absent.
     pub smtp: Option<String>,
     pub from: String,
     /// That folder; beside the lake (`<lake>.outbox`) when absent.

@@ -7,11 +7,11 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bonded_connectors::{
     clock::Clock,
     oidc::{AccessTokens, Client, Provider, Times, Trust},
+    secrets::{Held, Vault},
 };
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
-use super::{parse_duration, secret};
+use super::{parse_duration, secrets::held};
 use crate::error::{Error, Result};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct OidcSettings {
     pub clients: Vec<String>,
     /// Under which people sign in there; nobody does when absent.
     pub client_id: Option<String>,
-    /// Where its secret is read from (`env:NAME` or `file:PATH`); absent for a public client.
+    /// Where its secret is read from; absent for a public client.
     pub client_secret: Option<String>,
     pub scopes: Vec<String>,
     /// The claim that names the tenant.
@@ -114,9 +114,12 @@ impl OidcSettings {
         }
     }
 
-    /// The provider as set, its client's secret read; `None` where there is none.
-    pub fn provider(&self, clock: Arc<dyn Clock>) -> Result<Option<Provider>> {
-        let given = self.client_secret.as_deref().map(secret).transpose()?.map(Zeroizing::new);
+    /// The provider as set; `None` where there is none. Its client's secret is read, so that a wrong reference is told at once.
+    pub async fn provider(&self, clock: Arc<dyn Clock>, vault: &Arc<Vault>) -> Result<Option<Provider>> {
+        let given = self.client_secret.as_deref().map(|named| held(vault, "oidc.client_secret", named)).transpose()?;
+        if let Some(given) = &given {
+            given.now().await?;
+        }
         match self.trust(given)? {
             Some(trust) => Ok(Some(Provider::new(Trust { authorities: self.read_authorities()?, ..trust }, clock)?)),
             None => Ok(None),
@@ -129,7 +132,7 @@ impl OidcSettings {
         std::fs::read_to_string(path).map(Some).map_err(cannot)
     }
 
-    fn trust(&self, secret: Option<Zeroizing<String>>) -> Result<Option<Trust>> {
+    fn trust(&self, secret: Option<Held>) -> Result<Option<Trust>> {
         let Some(issuer) = self.issuer.clone() else { return Ok(None) };
         let access = match (self.cognito, self.audience.clone()) {
             (true, None) => {

@@ -74,10 +74,98 @@ fn keys_lie_beside_the_lake_and_never_in_it() {
     assert_eq!(settings.keys_dir().expect("a sibling"), PathBuf::from("/srv/lake.keys"));
 }
 
+/// Of `config/default.toml`, which has every key: `# passphrase = "env:NAME"` under `[keys]` is `keys.passphrase`.
+fn default_file() -> Vec<(String, String)> {
+    let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("config");
+    let text = std::fs::read_to_string(config.join("default.toml")).expect("there");
+    let (mut section, mut found) = (String::new(), Vec::new());
+    for line in text.lines() {
+        let line = line.trim_start_matches("# ");
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(name, _)| name) {
+            section = format!("{name}.");
+        } else if let Some((key, value)) = line.split_once(" = ")
+            && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+        {
+            found.push((format!("{section}{key}"), value.trim().to_owned()));
+        }
+    }
+    assert!(found.len() > 100, "{found:?}");
+    found
+}
+
 #[test]
-fn a_literal_secret_is_refused_without_being_shown() {
-    let error = secret("hunter2").expect_err("a literal");
-    assert!(!error.to_string().contains("hunter2"));
+fn every_setting_that_names_a_secret_is_in_the_one_list_and_takes_each_way_of_naming_and_no_literal() {
+    let is_named = |value: &str| ["\"env:", "\"file:", "\"secret:"].iter().any(|way| value.starts_with(way));
+    let named: Vec<String> =
+        default_file().into_iter().filter(|(_, value)| is_named(value)).map(|(setting, _)| setting).collect();
+    let mut listed: Vec<String> = SECRETS.iter().map(|setting| (*setting).to_owned()).collect();
+    let mut sorted = named.clone();
+    (sorted.sort(), listed.sort());
+    assert_eq!(sorted, listed, "config/default.toml and settings::SECRETS tell of other secrets");
+    for setting in &named {
+        let (section, key) = setting.split_once('.').expect("in a section");
+        let rest = if section == "oidc" { "issuer = \"https://idp.example\"\nclient_id = \"desk\"\n" } else { "" };
+        let of = |text: &str| load(&format!("[{section}]\n{rest}{key} = \"{text}\"\n"), &[]);
+        for way in ["file:/run/secrets/x", "env:X", "secret://aws/bonded/app/x#url"] {
+            let settings = of(way).unwrap_or_else(|error| panic!("{setting}: {error}"));
+            assert!(settings.named_secrets().contains(&(setting.as_str(), way)), "{setting} is not read as a secret");
+        }
+        for literal in ["walrus7", "postgres://desk:walrus7@db.example/bonded", "secret://vault/walrus7"] {
+            let error = of(literal).expect_err(setting).to_string();
+            assert!(error.contains(setting.as_str()) && !error.contains("walrus7"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_credential_anywhere_in_the_settings_is_refused_by_the_settings_name_alone() {
+    let (id, key) = (format!("AKIA{}", "WALRUSWALRUSWALR"), format!("wa1rus{}", "wa1rusWA1RUS/wa1rusWA1RUS+wa1rusWA"));
+    let pem = format!("-----BEGIN {}-----\\nwa1rus", "PRIVATE KEY");
+    let token = format!("eyJhbGciOiJSUzI1NiJ9.{}.wa1rus", "eyJzdWIiOiJ3YTFydXMifQwa1ruswa1rus");
+    for (toml, named) in [
+        ("lake = \"https://desk:wa1rus@lake.example\"".to_owned(), "lake"),
+        (format!("[aws]\nregion = \"{id}\""), "aws.region"),
+        (format!("[aws]\nsecret_access_key = \"{key}\""), "aws.secret_access_key"),
+        ("[mail]\npassword = \"wa1rus\"".to_owned(), "mail.password"),
+        (format!("[mail]\nfrom = \"{pem}\""), "mail.from"),
+        (format!("[oidc]\nclients = [\"one\", \"{token}\"]"), "oidc.clients"),
+        (format!("[ingest.unpack]\nratio_max = \"{id}\""), "ingest.unpack.ratio_max"),
+        // A slip of the pen on the line of a secret.
+        ("[store]\npostgres = \"postgres://desk:wa1rus@db.example\n".to_owned(), "line 2"),
+    ] {
+        let error = load(&toml, &[]).expect_err(&toml).to_string();
+        assert!(error.contains(named), "{error}");
+        assert!(!error.to_lowercase().contains("wa1rus") && !error.contains("WALRUS"), "{error}");
+    }
+    let error = load("", &[("BONDED_DESK_URL", "https://desk:wa1rus@bonded.example")]).expect_err("of the environment, too");
+    assert!(error.to_string().contains("desk.url") && !error.to_string().contains("wa1rus"), "{error}");
+    // What only looks a little like one: a digest, a path, an ARN.
+    for fine in ["0123456789abcdef0123456789abcdef01234567", "/srv/Bonded9/lake/Of/Nordwind/and/others1", "AKIA"] {
+        load(&format!("lake = \"{fine}\""), &[]).expect(fine);
+    }
+}
+
+#[test]
+fn places_in_a_region_that_is_not_allowed_are_refused_by_their_setting() {
+    for (toml, named) in [
+        ("[aws]\nregion = \"eu-west-1\"", "aws.region"),
+        ("[aws]\nendpoint = \"https://kms.eu-west-1.amazonaws.com\"", "aws.endpoint"),
+        ("[aws]\nendpoint = \"https://objects.nordwind.example\"", "aws.endpoint"),
+        ("[aws]\nregions_allowed = []", "aws.regions_allowed"),
+        ("[oidc]\nissuer = \"https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x\"\nclient_id = \"a\"", "oidc.issuer"),
+        ("[mail]\nsmtp = \"secret://aws/arn:aws:secretsmanager:eu-west-1:123456789012:secret:smtp-AbCdEf\"", "mail.smtp"),
+    ] {
+        let error = load(toml, &[]).expect_err(toml).to_string();
+        assert!(error.contains(named), "{error}");
+        let widened = toml.replace("regions_allowed = []", "") + "\n";
+        let allowed = "regions_allowed = [\"eu-west-1\", \"us-east-1\"]\n";
+        let widened = match widened.strip_prefix("[aws]\n") {
+            Some(rest) => format!("[aws]\n{allowed}{rest}"),
+            None => format!("{widened}[aws]\n{allowed}"),
+        };
+        assert_eq!(load(&widened, &[]).is_ok(), !toml.contains("objects.nordwind"), "{widened}");
+    }
+    load("[aws]\nregion = \"us-west-2\"\nendpoint = \"http://127.0.0.1:4566\"", &[]).expect("an emulator");
 }
 
 #[test]
@@ -100,20 +188,21 @@ fn letters_lie_beside_the_lake_until_a_folder_or_a_server_is_named() {
     assert_eq!(settings.mail.smtp.as_deref(), Some("env:NAME"));
 }
 
-#[test]
-fn an_identity_provider_is_named_by_file_or_environment_and_its_secret_only_by_reference() {
+#[tokio::test]
+async fn an_identity_provider_is_named_by_file_or_environment_and_its_secret_only_by_reference() {
     let environment = [("BONDED_OIDC_ISSUER", "https://idp.example/realm"), ("BONDED_OIDC_AUDIENCE", "bonded")];
-    let settings = load("[oidc]\nclient_id = \"desk\"\nclient_secret = \"hunter2\"\n", &environment).expect("well formed");
+    let settings = load("[oidc]\nclient_id = \"desk\"\nclient_secret = \"env:UNSET_HERE\"\n", &environment).expect("well formed");
     let clock = std::sync::Arc::new(bonded_connectors::clock::SystemClock);
-    let error = settings.oidc.provider(clock.clone()).expect_err("a literal secret");
-    assert!(!error.to_string().contains("hunter2"), "{error}");
+    let vault = settings.vault(clock.clone());
+    let error = settings.oidc.provider(clock.clone(), &vault).await.expect_err("not set");
+    assert!(error.to_string().contains("UNSET_HERE"), "{error}");
 
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), "hunter2\n").expect("it can be written");
     let named = OidcSettings { client_secret: Some(format!("file:{}", file.path().display())), ..settings.oidc };
-    let provider = named.provider(clock.clone()).expect("sound").expect("set");
+    let provider = named.provider(clock.clone(), &vault).await.expect("sound").expect("set");
     assert!(!format!("{provider:?}").contains("hunter2"), "{provider:?}");
     let absent = OidcSettings { authorities: Some("/nowhere/authorities.pem".into()), ..named };
-    assert!(absent.provider(clock.clone()).expect_err("no such file").to_string().contains("oidc.authorities"));
-    assert!(OidcSettings::default().provider(clock).expect("nothing to do").is_none());
+    assert!(absent.provider(clock.clone(), &vault).await.expect_err("no such file").to_string().contains("oidc.authorities"));
+    assert!(OidcSettings::default().provider(clock, &vault).await.expect("nothing to do").is_none());
 }

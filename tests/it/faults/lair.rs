@@ -133,6 +133,7 @@ impl Lair {
             store: Some(store),
             keys: Some(keys),
             probe: Some(Arc::new(FaultyStatements::new(life.clone()))),
+            secrets: None,
         };
         Lakehouse::open(settings(self.folder.path()), doors).await.expect("opens")
     }

@@ -125,6 +125,14 @@ pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the server does not take the role with its password; pgbouncer says so by a code of the protocol's.
+pub(super) fn is_login_refused(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(told) => told.code().is_some_and(|code| matches!(code.as_ref(), "28P01" | "28000" | "08P01")),
+        _ => false,
+    }
+}
+
 /// A statement that PostgreSQL forgets with its answer: behind a pooler, the next one meets another session. One that binds
 /// nothing goes there and back in one message.
 struct Unnamed<E>(E);

@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod bouncer;
+mod rotation;
 mod start;
 mod tls;
 

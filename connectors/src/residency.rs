@@ -1,0 +1,190 @@
+//! Where data may lie: AWS's regions that are allowed, and what every name of a place says of its region.
+//! Promise: an endpoint, a queue, a bucket, a key or a database host that names another region is refused, by the object and
+//! with what mends it; so is an endpoint of a service that does not say where it is.
+//! Never: a name is looked up or asked for here. What a name says of its region is read off it, whole label by whole label.
+
+use url::{Host, Url};
+
+use crate::error::{Error, ErrorKind, Result};
+
+#[cfg(test)]
+mod tests;
+
+/// The domains that AWS's services stand under. `.api.aws` and `.on.aws` are its newer, dual-stack ones.
+const AWS_DOMAINS: [&str; 7] =
+    ["amazonaws.com", "amazonaws.com.cn", "api.aws", "on.aws", "amazoncognito.com", "awsapps.com", "amazonaws.eu"];
+const NAME_BYTES_MAX: usize = 2048;
+
+/// The regions in which data may lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Residency {
+    allowed: Vec<String>,
+    /// This machine stands for AWS: an emulator.
+    is_emulated: bool,
+}
+
+impl Residency {
+    /// `endpoint` is the one that stands for all of AWS's services; only one on this machine lets others on it pass.
+    ///
+    /// # Errors
+    /// `Setup` when nothing is allowed, or something that is no region.
+    pub fn new(allowed: &[String], endpoint: Option<&str>) -> Result<Self> {
+        if allowed.is_empty() {
+            return Err(setup("aws.regions_allowed is empty: name the regions in which data may lie"));
+        }
+        if let Some(odd) = allowed.iter().find(|region| !is_region(region)) {
+            return Err(setup(format!("aws.regions_allowed has `{}`, which is not like us-east-1", odd.escape_default())));
+        }
+        let is_emulated = endpoint.is_some_and(|endpoint| Url::parse(endpoint).is_ok_and(|url| is_here(&url)));
+        Ok(Self { allowed: allowed.to_vec(), is_emulated })
+    }
+
+    /// A region that is named as such: a setting's, or the one that a bucket says it is in.
+    pub fn region(&self, what: &str, region: &str) -> Result<()> {
+        if !is_region(region) {
+            return Err(setup(format!("{what} `{}` is not like us-east-1", region.escape_default())));
+        }
+        match self.allowed.iter().any(|allowed| allowed == region) {
+            true => Ok(()),
+            false => Err(self.elsewhere(what, "is", region)),
+        }
+    }
+
+    /// An address at which a service of AWS is asked: it must say its region, or be this machine's.
+    pub fn endpoint(&self, what: &str, address: &str) -> Result<()> {
+        let url = url(what, address)?;
+        if is_here(&url) {
+            return match self.is_emulated {
+                true => Ok(()),
+                false => Err(refused(format!(
+                    "{what} is on this machine, and nothing says that it stands for AWS; set aws.endpoint to it, or leave it out"
+                ))),
+            };
+        }
+        if !self.host(what, &url)? {
+            let mend = "write the regional endpoint, as https://s3.us-east-1.amazonaws.com";
+            return Err(refused(format!("{what} does not say which region it is in; {mend}")));
+        }
+        Ok(())
+    }
+
+    /// An address of anything else, a database or a mail server: what names a region must name an allowed one.
+    pub fn address(&self, what: &str, address: &str) -> Result<()> {
+        self.host(what, &url(what, address)?).map(drop)
+    }
+
+    /// An ARN of a thing that lies in a region. S3's, which name none, go by where their bucket says it is.
+    pub fn arn(&self, what: &str, arn: &str) -> Result<()> {
+        let arn = Arn::read(arn).ok_or_else(|| setup(format!("{what} is no ARN")))?;
+        if arn.region.is_empty() {
+            return match arn.service == "s3" {
+                true => Ok(()),
+                false => Err(refused(format!("{what} names no region, so nobody can say where it is"))),
+            };
+        }
+        self.region(what, arn.region)
+    }
+
+    /// What may be an ARN, or a name that says nothing of a region (an alias, a secret's plain name).
+    pub fn named(&self, what: &str, name: &str) -> Result<()> {
+        if name.starts_with("arn:") { self.arn(what, name) } else { Ok(()) }
+    }
+
+    /// Whether the host names a region. Every part that has the form of one counts, so that a bucket or a table of such a name
+    /// passes for none.
+    fn host(&self, what: &str, url: &Url) -> Result<bool> {
+        let Some(Host::Domain(name)) = url.host() else { return Ok(false) };
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        if !AWS_DOMAINS.iter().any(|domain| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))) {
+            return Ok(false);
+        }
+        let mut any = false;
+        for region in name.split('.').filter_map(region_in) {
+            self.region_at(what, region)?;
+            any = true;
+        }
+        Ok(any)
+    }
+
+    fn region_at(&self, what: &str, region: &str) -> Result<()> {
+        match self.allowed.iter().any(|allowed| allowed == region) {
+            true => Ok(()),
+            false => Err(self.elsewhere(what, "is in", region)),
+        }
+    }
+
+    fn elsewhere(&self, what: &str, verb: &str, region: &str) -> Error {
+        let allowed = self.allowed.join(", ");
+        let mend = "move it, or add the region to aws.regions_allowed";
+        refused(format!("{what} {verb} {region}, where no data may lie (allowed: {allowed}); {mend}"))
+    }
+}
+
+struct Arn<'a> {
+    service: &'a str,
+    region: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    /// `arn:partition:service:region:account:resource`.
+    fn read(text: &'a str) -> Option<Self> {
+        if text.len() > NAME_BYTES_MAX {
+            return None;
+        }
+        let mut parts = text.splitn(6, ':');
+        let is_arn = parts.next() == Some("arn") && parts.next().is_some_and(|partition| partition.starts_with("aws"));
+        let (service, region) = (parts.next()?, parts.next()?);
+        let (_account, resource) = (parts.next()?, parts.next()?);
+        (is_arn && !service.is_empty() && !resource.is_empty()).then_some(Self { service, region })
+    }
+}
+
+/// The region that a label of a host is, or ends with: `us-east-1`, `s3-us-west-2`, `s3-fips-us-gov-west-1`.
+fn region_in(label: &str) -> Option<&str> {
+    let behind = label.match_indices('-').map(|(at, _)| &label[at + 1..]);
+    // The longest: `us-gov-west-1` ends with `gov-west-1`, which has the form of none.
+    std::iter::once(label).chain(behind).find(|part| is_region(part))
+}
+
+/// `us-east-1`, `us-gov-west-1`, `us-iso-east-1`, `eusc-de-east-1`: an area, up to three words of which the last is a
+/// direction, a number.
+pub fn is_region(text: &str) -> bool {
+    const DIRECTIONS: [&str; 9] =
+        ["north", "south", "east", "west", "central", "northeast", "northwest", "southeast", "southwest"];
+    let parts: Vec<&str> = text.splitn(6, '-').collect();
+    let [area, middle @ .., direction, number] = parts.as_slice() else { return false };
+    let lower = |word: &str, longest: usize| (2..=longest).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase());
+    let is_number = matches!(number.len(), 1 | 2) && number.bytes().all(|b| b.is_ascii_digit()) && !number.starts_with('0');
+    lower(area, 4) && middle.len() <= 1 && middle.iter().all(|word| lower(word, 4)) && DIRECTIONS.contains(direction) && is_number
+}
+
+/// The whole is not shown: it may hold a password.
+fn url(what: &str, address: &str) -> Result<Url> {
+    if address.len() > NAME_BYTES_MAX {
+        return Err(setup(format!("{what} is longer than {NAME_BYTES_MAX} bytes")));
+    }
+    let url = Url::parse(address).ok().filter(|url| url.host_str().is_some_and(|host| !host.is_empty()));
+    url.ok_or_else(|| setup(format!("{what} is no URL with a host")))
+}
+
+/// Whether the address is of this machine.
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        // Of a scheme that is none of the web's, an address stays a name.
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+        }
+        None => false,
+    }
+}
+
+fn setup(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Setup, message)
+}
+
+fn refused(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Refused, message)
+}

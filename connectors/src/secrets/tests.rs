@@ -1,0 +1,185 @@
+//! References, what they show, and when a secret is read again.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use super::*;
+
+/// Moved by the test.
+#[derive(Debug)]
+pub(crate) struct Hands(Mutex<DateTime<Utc>>);
+
+impl Hands {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(DateTime::UNIX_EPOCH)))
+    }
+
+    pub(crate) fn pass(&self, time: TimeDelta) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// A secret in this file, read again only when a login with it was refused, and the clock that says when that may be.
+pub(crate) fn held_in(path: &std::path::Path) -> (Arc<Hands>, Held) {
+    let clock = Hands::new();
+    let vault = Vault::new(clock.clone(), TimeDelta::days(365), Manager::new(Reach::default()));
+    (clock, Held::new(Arc::new(vault), Reference::File(path.display().to_string())))
+}
+
+/// Stands for a service that can be made to fail; the real one's tests are those of `aws`.
+#[derive(Debug, Default)]
+struct Service {
+    holds: Mutex<Option<&'static str>>,
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl Backend for Service {
+    async fn read(&self, reference: &Reference) -> Result<Zeroizing<String>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let down = || Error::new(ErrorKind::Retry, format!("nobody gives out {reference}"));
+        self.holds.lock().unwrap().map(|text| Zeroizing::new(text.to_owned())).ok_or_else(down)
+    }
+}
+
+fn vault(service: &Arc<Service>) -> (Arc<Hands>, Arc<Vault>, Reference) {
+    let clock = Hands::new();
+    let vault = Vault::with(clock.clone(), TimeDelta::minutes(10), service.clone());
+    (clock, Arc::new(vault), "secret://aws/bonded/app/smtp#url".parse().expect("a reference"))
+}
+
+#[test]
+fn references_are_read_and_shown_as_they_were_written() {
+    for text in [
+        "file:/run/secrets/bonded-smtp",
+        "env:BONDED_SMTP",
+        "secret://aws/bonded/app/smtp",
+        "secret://aws/bonded/app/smtp#url",
+        "secret://aws/arn:aws:secretsmanager:us-east-1:123456789012:secret:bonded/app/smtp-AbCdEf#url",
+    ] {
+        assert_eq!(text.parse::<Reference>().expect(text).to_string(), text);
+    }
+}
+
+#[test]
+fn what_is_no_reference_is_refused_and_no_part_of_it_is_repeated() {
+    for text in [
+        "walrus7",
+        "smtps://desk:walrus7@mail.example",
+        "file:",
+        "env:",
+        "",
+        "secret://aws/",
+        "secret://aws/#walrus7",
+        "secret://aws/name walrus7",
+        "secret://aws/name#",
+        "secret://vault/walrus7",
+    ] {
+        let error = text.parse::<Reference>().expect_err(text);
+        assert_eq!(error.kind(), ErrorKind::Setup);
+        assert!(!error.to_string().contains("walrus7") && error.to_string().contains("file:PATH"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_was_replaced_is_read_again_after_a_while_and_not_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("secret");
+    std::fs::write(&path, "first\r\n").expect("written");
+    let (clock, vault, _) = vault(&Arc::default());
+    let reference = Reference::File(path.display().to_string());
+    assert_eq!(vault.read(&reference).await.expect("read").reveal(), "first");
+    std::fs::write(&path, "second\n").expect("written");
+    clock.pass(TimeDelta::minutes(10) - TimeDelta::seconds(1));
+    assert_eq!(vault.read(&reference).await.expect("kept").reveal(), "first");
+    clock.pass(TimeDelta::seconds(1));
+    assert_eq!(vault.read(&reference).await.expect("read again").reveal(), "second");
+    // Gone: the last one is used, and it is looked for again only a while later.
+    std::fs::remove_file(&path).expect("removed");
+    clock.pass(TimeDelta::minutes(10));
+    assert_eq!(vault.read(&reference).await.expect("kept").reveal(), "second");
+    let never = Reference::File(path.display().to_string() + ".none");
+    let error = vault.read(&never).await.expect_err("there was none");
+    assert!(error.to_string().contains(&never.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn a_refused_login_reads_again_at_once_and_once() {
+    let service = Arc::new(Service::default());
+    *service.holds.lock().unwrap() = Some("first");
+    let (clock, vault, reference) = vault(&service);
+    let held = Held::new(vault.clone(), reference);
+    let first = held.now().await.expect("read");
+    // Read a moment ago: there is no use in asking again.
+    assert!(held.renewed(&first).await.expect("asked").is_none());
+    assert_eq!(service.asked.load(Ordering::Relaxed), 1);
+    clock.pass(TimeDelta::seconds(2));
+    assert!(held.renewed(&first).await.expect("asked").is_none(), "it is still the same");
+    *service.holds.lock().unwrap() = Some("second");
+    clock.pass(TimeDelta::seconds(2));
+    let second = held.renewed(&first).await.expect("asked").expect("another");
+    assert_eq!((second.reveal(), held.now().await.expect("kept").reveal()), ("second", "second"));
+    // Another login that was refused with the first one gets what is there.
+    assert_eq!(held.renewed(&first).await.expect("kept").expect("another").reveal(), "second");
+    assert_eq!(service.asked.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
+async fn a_place_that_does_not_answer_keeps_nobody_from_working() {
+    let service = Arc::new(Service::default());
+    let (clock, vault, reference) = vault(&service);
+    assert_eq!(vault.read(&reference).await.expect_err("never had").kind(), ErrorKind::Retry);
+    *service.holds.lock().unwrap() = Some("first");
+    let first = vault.read(&reference).await.expect("read");
+    *service.holds.lock().unwrap() = None;
+    clock.pass(TimeDelta::hours(1));
+    assert_eq!(vault.read(&reference).await.expect("the last one").reveal(), "first");
+    let asked = service.asked.load(Ordering::Relaxed);
+    vault.read(&reference).await.expect("the last one");
+    assert_eq!(service.asked.load(Ordering::Relaxed), asked, "it is left in peace for a while");
+    clock.pass(TimeDelta::seconds(2));
+    assert_eq!(vault.renewed(&reference, &first).await.expect_err("still down").kind(), ErrorKind::Retry);
+}
+
+#[tokio::test]
+async fn what_is_too_long_or_no_text_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("secret");
+    let (_, vault, _) = vault(&Arc::default());
+    for (bytes, says) in [(vec![b'a'; BYTES_MAX + 1], "longer"), (vec![0xff, 0xfe], "UTF-8")] {
+        std::fs::write(&path, bytes).expect("written");
+        let error = vault.read(&Reference::File(path.display().to_string())).await.expect_err(says);
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    std::fs::write(&path, vec![b'a'; BYTES_MAX]).expect("written");
+    vault.read(&Reference::File(path.display().to_string())).await.expect("just as long as it may be");
+}
+
+#[tokio::test]
+async fn nothing_here_prints_a_secret() {
+    let service = Arc::new(Service::default());
+    *service.holds.lock().unwrap() = Some("walrus7");
+    let (_, vault, reference) = vault(&service);
+    let secret = vault.read(&reference).await.expect("read");
+    let held = (Held::new(vault.clone(), reference), Held::fixed("walrus7"));
+    assert!(!format!("{vault:?} {secret:?} {held:?}").contains("walrus7"));
+}
+
+#[test]
+fn a_field_is_text_or_a_number_of_an_object() {
+    let kept = r#"{"username":"desk","password":"walrus7","port":465,"nested":{"a":1},"none":null}"#;
+    assert_eq!(aws::within(kept, "password").expect("there").as_str(), "walrus7");
+    assert_eq!(aws::within(kept, "port").expect("there").as_str(), "465");
+    for field in ["nested", "none", "absent"] {
+        assert!(aws::within(kept, field).is_none(), "{field}");
+    }
+    assert!(aws::within("walrus7", "password").is_none() && aws::within("[1]", "0").is_none());
+}
