@@ -29,6 +29,8 @@ const RENEW_BEFORE: Duration = Duration::from_secs(300);
 pub enum Service {
     Kms,
     S3,
+    /// Where secrets are.
+    Secrets,
 }
 
 /// Where the services are, as set.
@@ -63,6 +65,7 @@ impl Reach {
         let own = match service {
             Service::Kms => &self.kms_endpoint,
             Service::S3 => &self.s3_endpoint,
+            Service::Secrets => &None,
         };
         own.as_deref().or(self.endpoint.as_deref())
     }

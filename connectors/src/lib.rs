@@ -7,6 +7,7 @@ pub mod audit;
 pub mod aws;
 pub mod clock;
 pub mod conformance;
+pub mod disk;
 pub mod error;
 pub mod flaw;
 pub mod identity;
@@ -19,8 +20,8 @@ pub mod push;
 pub mod raw;
 pub mod residency;
 pub mod seal;
-pub mod smtp;
 pub mod secrets;
+pub mod smtp;
 pub mod store;
 pub mod tls;
 

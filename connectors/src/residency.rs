@@ -95,7 +95,8 @@ impl Residency {
     fn host(&self, what: &str, url: &Url) -> Result<bool> {
         let Some(Host::Domain(name)) = url.host() else { return Ok(false) };
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        if !AWS_DOMAINS.iter().any(|domain| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))) {
+        if !AWS_DOMAINS.iter().any(|domain| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+        {
             return Ok(false);
         }
         let mut any = false;
@@ -153,9 +154,12 @@ pub fn is_region(text: &str) -> bool {
         ["north", "south", "east", "west", "central", "northeast", "northwest", "southeast", "southwest"];
     let parts: Vec<&str> = text.splitn(6, '-').collect();
     let [area, middle @ .., direction, number] = parts.as_slice() else { return false };
-    let lower = |word: &str, longest: usize| (2..=longest).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase());
+    let is_lower = |word: &str| word.bytes().all(|b| b.is_ascii_lowercase());
+    // `fips` and the like stand before a region, and are none's beginning.
+    let is_area = is_lower(area) && (area.len() == 2 || *area == "eusc");
+    let is_middle = |word: &&str| is_lower(word) && (matches!(word.len(), 3 | 4) || *word == "de");
     let is_number = matches!(number.len(), 1 | 2) && number.bytes().all(|b| b.is_ascii_digit()) && !number.starts_with('0');
-    lower(area, 4) && middle.len() <= 1 && middle.iter().all(|word| lower(word, 4)) && DIRECTIONS.contains(direction) && is_number
+    is_area && middle.len() <= 1 && middle.iter().all(is_middle) && DIRECTIONS.contains(direction) && is_number
 }
 
 /// The whole is not shown: it may hold a password.

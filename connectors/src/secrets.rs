@@ -25,7 +25,7 @@ mod file;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use aws::{Manager, Reach};
+pub use aws::Manager;
 
 /// As much as AWS Secrets Manager keeps in one secret.
 const BYTES_MAX: usize = 64 << 10;

@@ -13,6 +13,10 @@ use rustls::{
 
 use crate::error::{Error, ErrorKind, Result};
 
+mod shown;
+
+pub use shown::Shown;
+
 /// Who the made certificate is for.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// As long as a certificate may be good for by the CA/Browser Forum's baseline of 2020.

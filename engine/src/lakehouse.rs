@@ -156,6 +156,8 @@ impl Lakehouse {
             (Some((store, root)), _) => (store, root, None),
             (None, Some(account)) if is_s3(&settings.lake) => {
                 let bucket = Arc::new(S3::open(&settings.lake, account, settings.bucket_use())?);
+                let (region, _) = bucket.whereabouts().await?;
+                settings.aws.residency()?.region(&format!("bucket `{}`", bucket.bucket_name()), &region)?;
                 if settings.aws.lock {
                     bucket.check_lock().await?;
                 }
@@ -293,6 +295,7 @@ impl Lakehouse {
     pub async fn tenant(&self, scope: &TenantScope) -> Result<Tenant> {
         let record = self.record(scope.tenant()).await?;
         let key = KeyId(record.key_id);
+        self.settings.aws.residency()?.named(&format!("the key of tenant {}", scope.tenant()), &key.0)?;
         self.writes_under(scope.tenant(), &key);
         let wrapped = STANDARD.decode(&record.wrapped_secret).map_err(|error| {
             Error::new(ErrorKind::Damaged, format!("the record of tenant {}", scope.tenant())).with_source(error)

@@ -15,6 +15,7 @@ pub mod console;
 pub mod decided;
 pub mod demo;
 pub mod desk;
+pub mod doctor;
 pub mod error;
 pub mod findings;
 pub mod icalendar;

@@ -7,6 +7,7 @@ use std::{fs::File, os::unix::fs::FileExt, sync::Arc, time::Duration};
 
 use bonded_connectors::{
     push::{Announcement, Begun, Desk, Failure, Standing, Sum, Taken},
+    secrets::Held,
     store::queue::Backoff,
 };
 use bytes::Bytes;
@@ -18,7 +19,6 @@ use zeroize::Zeroizing;
 use crate::{
     error::{Error, ErrorKind, Result},
     serve::drop_file::{DropFile, Stamp, blocking, cannot},
-    settings::secret,
 };
 
 pub mod folder;
@@ -80,8 +80,8 @@ impl From<Outcome> for Became {
 #[derive(Debug)]
 pub struct Sender {
     desk: Desk,
-    /// `env:NAME` or `file:PATH`; read anew for each attempt, so that it can be replaced under a running agent.
-    token: String,
+    /// Read anew for each attempt, so that it can be replaced under a running agent.
+    token: Held,
     as_of: Option<DateTime<Utc>>,
     /// Without any progress for so long, a file is given up; none: never.
     patience: Option<Duration>,
@@ -100,9 +100,9 @@ enum Attempt {
 impl Sender {
     /// # Errors
     /// `Setup` when the token is named wrongly or not there.
-    pub fn new(desk: Desk, token: &str, as_of: Option<DateTime<Utc>>, patience: Option<Duration>) -> Result<Self> {
-        let sender = Self { desk, token: token.to_owned(), as_of, patience, piece_bytes: PIECE_BYTES_FIRST, in_a_row: 0 };
-        sender.token()?;
+    pub async fn new(desk: Desk, token: Held, as_of: Option<DateTime<Utc>>, patience: Option<Duration>) -> Result<Self> {
+        let sender = Self { desk, token, as_of, patience, piece_bytes: PIECE_BYTES_FIRST, in_a_row: 0 };
+        sender.token().await?;
         Ok(sender)
     }
 
@@ -110,8 +110,8 @@ impl Sender {
         self.desk.address()
     }
 
-    fn token(&self) -> Result<Zeroizing<String>> {
-        Ok(Zeroizing::new(secret(&self.token)?))
+    async fn token(&self) -> Result<Zeroizing<String>> {
+        Ok(Zeroizing::new(self.token.now().await?.reveal().to_owned()))
     }
 
     /// Delivers a file; answers its SHA-256 and what became of it, or `None` when it changed meanwhile.
@@ -131,7 +131,7 @@ impl Sender {
         let mut failures = 0;
         let mut progress_at = Instant::now();
         loop {
-            let token = self.token()?;
+            let token = self.token().await?;
             let mut moved = false;
             let (why, after) = match self.attempt(&token, &what, &steady, &mut moved).await {
                 Ok(Attempt::Taken(taken)) => return Ok(Some((sha256, Outcome::Taken(taken)))),
@@ -139,7 +139,7 @@ impl Sender {
                 Err(Failure::Unfit(why)) => return Ok(Some((sha256, Outcome::Refused(why)))),
                 Err(Failure::Setup(error)) => return Err(error.into()),
                 // It may have been replaced a moment ago.
-                Err(Failure::Token(_)) if *self.token()? != *token => continue,
+                Err(Failure::Token(_)) if *self.token().await? != *token => continue,
                 Err(Failure::Token(why)) => {
                     let message = format!("{} does not take this token ({why}); the file stays where it is", self.address());
                     return Err(Error::new(ErrorKind::Refused, message));

@@ -133,7 +133,7 @@ pub async fn run(
                 running.spawn(sweep::run(shop.clone(), stopped.clone()));
             }
             Role::Notify => {
-                running.spawn(notify::run(shop.clone(), notify::open(&shop.house)?, stopped.clone()));
+                running.spawn(notify::run(shop.clone(), notify::open(&shop.house).await?, stopped.clone()));
             }
             Role::Inbox => {
                 running.spawn(inbox::run(shop.clone(), inbox.clone(), stopped.clone()));

@@ -15,6 +15,7 @@ mod api;
 mod audit;
 mod aws;
 mod desk;
+mod doctor;
 mod ingest;
 mod mail_in;
 mod oidc;
@@ -29,6 +30,7 @@ pub use audit::AuditSettings;
 pub use aws::{AwsSettings, KeyProvider};
 pub(crate) use desk::millis;
 pub use desk::{DeskSettings, MailSettings};
+pub use doctor::DoctorSettings;
 pub use ingest::{IngestSettings, UnpackSettings};
 pub use mail_in::{Lmtp, MailInSettings};
 pub use oidc::OidcSettings;
@@ -63,6 +65,7 @@ pub struct Settings {
     pub watch: WatchSettings,
     pub secrets: SecretSettings,
     pub aws: AwsSettings,
+    pub doctor: DoctorSettings,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -148,6 +151,7 @@ impl Default for Settings {
             watch: WatchSettings::default(),
             secrets: SecretSettings::default(),
             aws: AwsSettings::default(),
+            doctor: DoctorSettings::default(),
         }
     }
 }
@@ -203,6 +207,7 @@ impl Settings {
         settings.watch.check()?;
         settings.check_aws()?;
         settings.secrets.check()?;
+        settings.doctor.check()?;
         settings.check_residency()?;
         if settings.ingest.record_bytes_max < 1024
             || settings.ingest.batch_rows == 0
@@ -251,7 +256,6 @@ impl Settings {
             mail: MailSettings { smtp: Some(String::new()), outbox: Some(PathBuf::new()), ..MailSettings::default() },
             mail_in: MailInSettings::complete(),
             oidc: OidcSettings::complete(),
-            aws: AwsSettings::complete(),
             backup: BackupSettings { keys_passphrase: Some(String::new()) },
             alerts: AlertSettings::complete(),
             query: QuerySettings { checks_dir: Some(PathBuf::new()), ..QuerySettings::default() },

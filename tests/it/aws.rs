@@ -4,7 +4,7 @@ use bonded::demo::corpus::{Corpus, Plan};
 use serde_json::{Value, json};
 
 #[path = "../../connectors/src/aws/private_aws.rs"]
-mod private_aws;
+pub mod private_aws;
 
 use crate::{
     postgres::private_postgres::PrivatePostgres,

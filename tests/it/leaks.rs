@@ -84,3 +84,153 @@ fn the_log_of_a_full_run_holds_no_cell() {
     let key = std::fs::read_to_string(world.keys().join("root.key")).unwrap();
     assert!(!log.contains(key.trim()));
 }
+
+/// A whole run of the desk and the console, as loud as it gets.
+const LOUD: [(&str, &str); 2] = [("BONDED_LOG", "trace"), ("RUST_LOG", "trace")];
+
+/// Everything that a command says, wherever it says it.
+fn loud(world: &World, arguments: &[&str], more: &[(&str, &str)]) -> (String, String) {
+    let mut command = world.command(arguments);
+    let output = command.envs(LOUD).envs(more.iter().copied()).output().expect("the binary starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+fn assert_absent(log: &str, needles: &[(&str, String)]) {
+    assert!((log.contains("TRACE") || log.contains("DEBUG")) && log.len() > 10_000, "the log is not on: {} bytes", log.len());
+    for (what, needle) in needles {
+        assert!(needle.len() >= 6, "{what} is too short to search for");
+        // Six digits may be a part of a time or of a longer number.
+        let is_code = needle.len() == 6 && needle.bytes().all(|b| b.is_ascii_digit());
+        let alone = |at: usize| {
+            let near = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
+            !near(log[..at].chars().next_back()) && !near(log[at + needle.len()..].chars().next())
+        };
+        let hit = log.match_indices(needle.as_str()).find(|(at, _)| !is_code || alone(*at));
+        if let Some((at, _)) = hit {
+            let from = log[..at].rfind('\n').unwrap_or(0);
+            panic!("{what} is in the log: {}", &log[from..at]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_at_its_loudest_holds_no_session_token_code_secret_or_password() {
+    use crate::api::client::{Front, PASSWORD, Person};
+    let world = World::new();
+    let corpus = Corpus::new(random_plan(20)).expect("fit");
+    let files = world.corpus_files("in", &corpus);
+    let mut needles: Vec<(&str, String)> = vec![("a password", PASSWORD.to_owned())];
+    // What is shown once stands on standard output, and nowhere else.
+    let until = "2099-01-01";
+    let (made, mut log) =
+        loud(&world, &["--json", "token", "create", "--tenant", TENANT, "a walk", "--grant", "read,query", "--days", "9"], &[]);
+    let token = serde_json::from_str::<serde_json::Value>(made.trim()).expect("a token")["secret"].as_str().unwrap().to_owned();
+    let (machine, told) =
+        loud(&world, &["--json", "machine", "add", "--tenant", TENANT, "upload", "--poa", "POA-WALRUS-7", "--until", until], &[]);
+    log.push_str(&told);
+    if let Ok(machine) = serde_json::from_str::<serde_json::Value>(machine.trim())
+        && let Some(secret) = machine["secret"].as_str()
+    {
+        needles.push(("a machine's token", secret.rsplit('_').next().unwrap().to_owned()));
+    }
+    needles.push(("a token", token.rsplit('_').next().unwrap().to_owned()));
+
+    let front = Front::start(&world, &LOUD);
+    let owner = front.member(&world, TENANT, "owner@nordwind.example", "owner").await;
+    needles.push(("an invite's code", front.code("owner@nordwind.example").await));
+    let cookie = owner.cookie.split_once('=').expect("a pair").1.to_owned();
+    needles.push(("a session", cookie));
+    needles.push(("a session's word", owner.csrf.clone()));
+    front.get(&owner, "/v1/me").await.expect(200);
+    front.get(&Person::token(&token), "/v1/deliveries").await.expect(200);
+    let wrong = serde_json::json!({ "email": "owner@nordwind.example", "password": "walrus tusk and whiskers" });
+    front.post(&Person::default(), "/v1/sign-in", wrong).await;
+    needles.push(("a wrong password", "walrus tusk and whiskers".into()));
+    front.get(&Person::token("bonded_fictional-lantern_0123456789walrus"), "/v1/deliveries").await.expect(401);
+    needles.push(("a forged token", "0123456789walrus".into()));
+    let reset = serde_json::json!({ "email": "owner@nordwind.example" });
+    front.post(&Person::default(), "/v1/password/forgot", reset).await;
+    needles.push(("an address", "owner@nordwind.example".into()));
+    drop(front);
+    log.push_str(&std::fs::read_to_string(world.path("serve.log")).expect("a log"));
+
+    // The addresses that mail comes in by.
+    let paper = |name: &str| format!("{name}@2026-01-05");
+    let (nda, dpa, letter) = (paper("NDA-1"), paper("DPA-1"), paper("EL-1"));
+    log.push_str(
+        &loud(
+            &world,
+            &["tenant", "engage", "--tenant", TENANT, "--nda", &nda, "--dpa", &dpa, "--letter", &letter, "--by", "counsel"],
+            &[],
+        )
+        .1,
+    );
+    let (issued, told) = loud(&world, &["--json", "identifier", "issue", "--tenant", TENANT], &[]);
+    let issued: serde_json::Value = serde_json::from_str(issued.trim()).expect("an address");
+    needles.push((
+        "an address for mail",
+        issued["address"].as_str().expect("text").split('@').next().expect("its first part").to_owned(),
+    ));
+    log.push_str(&told);
+
+    // A mail server that nobody answers for, a passphrase, and the keys themselves.
+    let smtp = world.file("smtp", "smtp://desk:walrus7tusk@127.0.0.1:1\n");
+    let named = format!("file:{}", smtp.display());
+    let invite = ["member", "invite", "--tenant", TENANT, "viewer@nordwind.example", "--role", "viewer"];
+    log.push_str(&loud(&world, &invite, &[("BONDED_MAIL_SMTP", &named)]).1);
+    needles.push(("a mail server's password", "walrus7tusk".into()));
+    let phrase = [("BONDED_BACKUP_KEYS_PASSPHRASE", "env:WALRUS_PHRASE"), ("WALRUS_PHRASE", "wide grey walrus herd")];
+    let (backup, keys) = (world.path("backup").display().to_string(), world.path("escrow").display().to_string());
+    log.push_str(&loud(&world, &["backup", "--to", &backup, "--keys-to", &keys], &phrase).1);
+    needles.push(("a passphrase", "wide grey walrus herd".into()));
+    let file = files[0].display().to_string();
+    log.push_str(&loud(&world, &["ingest", "--tenant", TENANT, &file], &[]).1);
+    log.push_str(&loud(&world, &["doctor", "--all"], &[("BONDED_MAIL_SMTP", &named)]).1);
+    needles.push(("the root key", std::fs::read_to_string(world.keys().join("root.key")).unwrap().trim().to_owned()));
+    assert_absent(&log, &needles);
+    // The search itself works.
+    assert!(std::panic::catch_unwind(|| assert_absent(&format!("{log}\n{token}"), &needles)).is_err());
+}
+
+#[test]
+fn no_password_of_postgresql_is_in_the_log() {
+    let Some(cluster) = crate::postgres::private_postgres::PrivatePostgres::start() else { return };
+    let world = World::on_postgres(&cluster);
+    let corpus = Corpus::new(random_plan(5)).expect("fit");
+    let file = world.corpus_files("in", &corpus)[0].display().to_string();
+    let mut log = loud(&world, &["init"], &[]).1;
+    log.push_str(&loud(&world, &["ingest", "--tenant", TENANT, &file], &[]).1);
+    // One that is refused as well: the driver has the URL in its hands.
+    let wrong = cluster.url().replacen("://bonded_app:", "://bonded_app:walrus7tusk", 1);
+    log.push_str(&loud(&world, &["deliveries"], &[("PRIVATE_POSTGRES", &wrong)]).1);
+    log.push_str(&loud(&world, &["doctor"], &[("PRIVATE_POSTGRES", &wrong)]).1);
+    let (_, word) = cluster.app();
+    let escaped = word.replace('@', "%40").replace('/', "%2F");
+    assert_absent(
+        &log,
+        &[("the role's password", word.to_owned()), ("its form in a URL", escaped), ("a wrong one", "walrus7tusk".into())],
+    );
+}
+
+#[test]
+fn no_key_that_the_kms_gave_out_and_no_credential_is_in_the_log() {
+    let Some(aws) = crate::aws::private_aws::PrivateAws::localstack() else { return };
+    let bucket = crate::world::Bucket { endpoint: aws.endpoint.clone(), name: aws.bucket("leaks", false) };
+    let world = World::in_bucket(bucket, None);
+    let corpus = Corpus::new(random_plan(5)).expect("fit");
+    let file = world.corpus_files("in", &corpus)[0].display().to_string();
+    let credential = [("AWS_SECRET_ACCESS_KEY", "walrus7tusk"), ("AWS_SESSION_TOKEN", "walrus8whisker")];
+    let mut log = String::new();
+    for arguments in
+        [&["init"][..], &["tenant", "add", TENANT], &["ingest", "--tenant", TENANT, &file], &["deliveries"], &["doctor"]]
+    {
+        log.push_str(&loud(&world, arguments, &credential).1);
+    }
+    assert!(log.contains("GenerateDataKey") || log.contains("kms"), "the key service was asked");
+    assert_absent(&log, &[("a secret key", "walrus7tusk".into()), ("a session's token", "walrus8whisker".into())]);
+    // As the service's answers have it, and as the SDK's values are printed.
+    for form in ["\"Plaintext\":\"", "\"Plaintext\": \"", "\\\"Plaintext\\\":\\\"", "plaintext: Some(Blob"] {
+        assert!(!log.contains(form), "{form} is in the log");
+    }
+}

@@ -18,6 +18,7 @@ mod crash;
 mod damage;
 mod deadlines;
 mod dialects;
+mod doctor;
 mod drift;
 mod drill;
 mod faults;

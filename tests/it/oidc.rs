@@ -404,7 +404,10 @@ async fn while_the_provider_is_down_known_keys_count_on_for_the_time_set_and_its
     patient.access(&good).await.expect("good");
     op.kill();
 
-    assert!(op.provider("").await.access(&good).await.is_err_and(|error| error.kind() == ErrorKind::Retry), "it never had the keys");
+    assert!(
+        op.provider("").await.access(&good).await.is_err_and(|error| error.kind() == ErrorKind::Retry),
+        "it never had the keys"
+    );
     tokio::time::sleep(Duration::from_millis(1500).saturating_sub(fetched.elapsed())).await;
     provider.access(&good).await.expect("older than it should be, and used");
     tokio::time::sleep(Duration::from_millis(8500).saturating_sub(fetched.elapsed())).await;

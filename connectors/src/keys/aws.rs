@@ -294,6 +294,16 @@ impl Keys for AwsKeys {
         described.buffered(DESCRIBED_AT_ONCE).try_collect().await
     }
 
+    async fn policy(&self, key: &KeyId) -> Result<Option<String>> {
+        self.known.count("GetKeyPolicy");
+        match self.client.get_key_policy().key_id(&key.0).policy_name("default").send().await {
+            Ok(answer) => Ok(answer.policy),
+            // Of a key that was just described: it has none. AWS gives each one; an emulator may not.
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found_exception()) => Ok(None),
+            Err(error) => Err(told(key, "GetKeyPolicy", error)),
+        }
+    }
+
     fn as_iceberg(self: Arc<Self>) -> Arc<dyn KeyManagementClient> {
         self
     }

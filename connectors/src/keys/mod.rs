@@ -135,6 +135,10 @@ pub trait Keys: KeyManagementClient {
     /// Destroys the keys whose deletion date has passed, where that is not done by the service itself.
     async fn destroy_due(&self) -> Result<()>;
     async fn list(&self) -> Result<Vec<KeyInfo>>;
+    /// Who may use the key, as its service keeps it (JSON); none where the service is this process.
+    async fn policy(&self, _key: &KeyId) -> Result<Option<String>> {
+        Ok(None)
+    }
     /// The same door as iceberg's client type.
     fn as_iceberg(self: Arc<Self>) -> Arc<dyn KeyManagementClient>;
 }

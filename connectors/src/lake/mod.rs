@@ -50,7 +50,7 @@ pub use create::Layout;
 pub use durable::Durable;
 pub use kek_cache::KekCache;
 use maintain::{Compacted, Compaction, Expired, Retention, Rewrapped, Swept};
-pub use s3::{Honours, OBJECT_BYTES_MAX, S3, Use, is_s3};
+pub use s3::{Aspect, Honours, Kept, OBJECT_BYTES_MAX, S3, Use, is_s3};
 pub use survey::{Found, StoredFile, Survey, Tally};
 use write::Shape;
 pub use write::{FileWriter, TableWriter, Written};

@@ -32,10 +32,12 @@ use crate::{
 
 mod bucket;
 mod honours;
+mod setup;
 #[cfg(test)]
 pub(super) mod tests;
 
 pub use honours::Honours;
+pub use setup::{Aspect, Kept};
 
 /// One request, its body included.
 const REQUEST_MAX: Duration = Duration::from_secs(60);

@@ -6,8 +6,18 @@ use super::*;
 
 /// A part of those that AWS has, and forms of those it may have.
 const REGIONS: [&str; 12] = [
-    "us-east-1", "us-east-2", "us-west-1", "us-west-2", "eu-west-1", "eu-central-2", "ap-southeast-3", "us-gov-west-1",
-    "us-iso-east-1", "cn-north-1", "mx-central-1", "eusc-de-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+    "eu-west-1",
+    "eu-central-2",
+    "ap-southeast-3",
+    "us-gov-west-1",
+    "us-iso-east-1",
+    "cn-north-1",
+    "mx-central-1",
+    "eusc-de-east-1",
 ];
 
 fn american() -> Residency {
@@ -106,7 +116,8 @@ fn an_endpoint_that_does_not_say_where_it_is_is_refused() {
         assert!(error.to_string().contains("aws.s3_endpoint"), "{error}");
     }
     // What is no service of AWS need not say it.
-    for address in ["postgres://role:word@10.1.2.3/bonded", "smtps://mail.nordwind.example", "https://idp.nordwind.example/realm"] {
+    for address in ["postgres://role:word@10.1.2.3/bonded", "smtps://mail.nordwind.example", "https://idp.nordwind.example/realm"]
+    {
         american().address("store.postgres", address).expect(address);
     }
 }
@@ -129,7 +140,8 @@ fn this_machine_stands_for_aws_only_where_the_setting_says_so() {
 fn arns_without_a_region_and_what_is_no_arn_do_not_pass_for_a_key() {
     american().arn("a bucket", "arn:aws:s3:::bonded-lake").expect("goes by its bucket");
     american().named("a key", "alias/bonded/lake/fictional-lantern").expect("names no region");
-    for arn in ["arn:aws:kms::123456789012:key/1", "arn:aws:iam::123456789012:role/x", "arn:aws:kms:us-east-1", "arn:", "key", ""] {
+    for arn in ["arn:aws:kms::123456789012:key/1", "arn:aws:iam::123456789012:role/x", "arn:aws:kms:us-east-1", "arn:", "key", ""]
+    {
         assert!(american().arn("a key", arn).is_err(), "{arn}");
     }
 }

@@ -3,10 +3,7 @@
 //! standard chain; why a secret is not had is told by its reference and by what mends it.
 //! Never: the service's own words about a secret's content, and none of the content, in an error.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_secretsmanager::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
@@ -16,20 +13,10 @@ use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use super::{BYTES_MAX, Backend, Reference, too_long};
-use crate::error::{Error, ErrorKind, Result};
-
-const ATTEMPTS_MAX: u32 = 3;
-const ATTEMPT_MAX: Duration = Duration::from_secs(5);
-const CALL_MAX: Duration = Duration::from_secs(15);
-
-/// Where the service is, as set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reach {
-    /// That of AWS's standard chain when absent.
-    pub region: Option<String>,
-    /// AWS's own when absent.
-    pub endpoint: Option<String>,
-}
+use crate::{
+    aws::{Account, Reach, Service},
+    error::{Error, ErrorKind, Result},
+};
 
 /// The service, reached when it is first asked.
 #[derive(Debug)]
@@ -43,20 +30,15 @@ impl Manager {
         Self { reach, client: OnceCell::new() }
     }
 
-    async fn client(&self) -> &Client {
-        let connect = async || {
-            let mut loader = aws_config::defaults(BehaviorVersion::latest())
-                .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
-                .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_MAX).operation_timeout(CALL_MAX).build());
-            if let Some(region) = &self.reach.region {
-                loader = loader.region(Region::new(region.clone()));
-            }
-            if let Some(endpoint) = &self.reach.endpoint {
-                loader = loader.endpoint_url(endpoint);
-            }
-            Client::new(&loader.load().await)
-        };
-        self.client.get_or_init(connect).await
+    #[cfg(test)]
+    pub(super) fn of_tests(account: &Account) -> Self {
+        let client = OnceCell::new_with(Some(Client::new(&account.config(Service::Secrets))));
+        Self { reach: account.reach().clone(), client }
+    }
+
+    async fn client(&self) -> Result<&Client> {
+        let connect = async || Ok(Client::new(&Account::open(self.reach.clone()).await?.config(Service::Secrets)));
+        self.client.get_or_try_init(connect).await
     }
 }
 
@@ -66,7 +48,7 @@ impl Backend for Manager {
         let Reference::Aws { name, field } = reference else {
             return Err(Error::new(ErrorKind::Internal, "no secret of AWS is named"));
         };
-        let asked = self.client().await.get_secret_value().secret_id(name).send().await;
+        let asked = self.client().await?.get_secret_value().secret_id(name).send().await;
         let answer = asked.map_err(|error| told(reference, &error))?;
         let kept = answer.secret_string.map(Zeroizing::new);
         let kept = kept.ok_or_else(|| setup(reference, "holds bytes and no text; put it in as text"))?;

@@ -16,7 +16,8 @@ impl Backend for Variables {
         let Reference::Variable(name) = reference else { return Err(Error::new(ErrorKind::Internal, "no variable is named")) };
         let text = std::env::var(name).map(Zeroizing::new);
         // `VarError` repeats a value that is not UTF-8.
-        let unset = |_| Error::new(ErrorKind::Setup, format!("the variable {name} named by `{reference}` is not set, or no text"));
+        let unset =
+            |_| Error::new(ErrorKind::Setup, format!("the variable {name} named by `{reference}` is not set, or no text"));
         let text = text.map_err(unset)?;
         if text.len() > BYTES_MAX { Err(too_long(reference)) } else { Ok(text) }
     }

@@ -30,7 +30,7 @@ impl Clock for Hands {
 /// A secret in this file, read again only when a login with it was refused, and the clock that says when that may be.
 pub(crate) fn held_in(path: &std::path::Path) -> (Arc<Hands>, Held) {
     let clock = Hands::new();
-    let vault = Vault::new(clock.clone(), TimeDelta::days(365), Manager::new(Reach::default()));
+    let vault = Vault::new(clock.clone(), TimeDelta::days(365), Manager::new(crate::aws::Reach::default()));
     (clock, Held::new(Arc::new(vault), Reference::File(path.display().to_string())))
 }
 
@@ -182,4 +182,58 @@ fn a_field_is_text_or_a_number_of_an_object() {
         assert!(aws::within(kept, field).is_none(), "{field}");
     }
     assert!(aws::within("walrus7", "password").is_none() && aws::within("[1]", "0").is_none());
+}
+
+/// One call of the emulator's, as AWS's own JSON protocol has it.
+fn asked(aws: &crate::aws::private_aws::PrivateAws, operation: &str, body: serde_json::Value) {
+    let target = format!("X-Amz-Target: secretsmanager.{operation}");
+    let scope = "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/secretsmanager/aws4_request, \
+        SignedHeaders=host, Signature=0";
+    aws.ask("POST", "/", &[&target, "Content-Type: application/x-amz-json-1.1", scope], &body.to_string());
+}
+
+#[tokio::test]
+async fn a_secret_of_aws_is_read_whole_or_by_field_and_again_when_it_was_rotated() {
+    use crate::aws::{Account, Reach, private_aws::PrivateAws};
+    let Some(aws) = PrivateAws::ministack() else { return };
+    let reach = Reach { region: "us-east-1".into(), endpoint: Some(aws.endpoint.clone()), ..Reach::default() };
+    let manager = Manager::of_tests(&Account::of_tests(reach).await);
+    let clock = Hands::new();
+    let vault = Arc::new(Vault::new(clock.clone(), TimeDelta::minutes(10), manager));
+    let name = format!("bonded/app/{}", uuid::Uuid::new_v4().simple());
+    let login = |word: &str| serde_json::json!({ "username": "desk", "password": word, "port": 465 }).to_string();
+    asked(aws, "CreateSecret", serde_json::json!({ "Name": name, "SecretString": login("walrus7") }));
+    let named = |rest: &str| format!("secret://aws/{name}{rest}").parse::<Reference>().expect("a reference");
+    assert_eq!(vault.read(&named("")).await.expect("whole").reveal(), login("walrus7"));
+    let password = vault.read(&named("#password")).await.expect("a field");
+    assert_eq!(password.reveal(), "walrus7");
+    assert_eq!(vault.read(&named("#port")).await.expect("a number").reveal(), "465");
+    for (reference, says) in
+        [(named("#none"), "no JSON object with that field"), (named("-none"), "is not in AWS Secrets Manager")]
+    {
+        let error = vault.read(&reference).await.expect_err(says);
+        assert_eq!(error.kind(), ErrorKind::Setup, "{error}");
+        let told = error.to_string();
+        assert!(told.contains(says) && told.contains(&reference.to_string()) && !told.contains("walrus7"), "{told}");
+    }
+    // Rotated: kept for a while, read at once when a login with it was refused, and after a while in any case.
+    asked(aws, "PutSecretValue", serde_json::json!({ "SecretId": name, "SecretString": login("tusk8") }));
+    assert_eq!(vault.read(&named("#password")).await.expect("kept").reveal(), "walrus7");
+    clock.pass(TimeDelta::seconds(2));
+    let fresh = vault.renewed(&named("#password"), &password).await.expect("asked").expect("another");
+    assert_eq!(fresh.reveal(), "tusk8");
+    assert_eq!(vault.read(&named("")).await.expect("kept").reveal(), login("walrus7"));
+    clock.pass(TimeDelta::minutes(10));
+    assert_eq!(vault.read(&named("")).await.expect("read again").reveal(), login("tusk8"));
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_reached_is_told_as_one_that_may_pass() {
+    use crate::aws::{Account, Reach};
+    // Nobody listens there.
+    let reach = Reach { region: "us-east-1".into(), endpoint: Some("http://127.0.0.1:1".into()), ..Reach::default() };
+    let vault = Vault::new(Hands::new(), TimeDelta::minutes(10), Manager::of_tests(&Account::of_tests(reach).await));
+    let reference: Reference = "secret://aws/bonded/app/smtp".parse().expect("a reference");
+    let error = vault.read(&reference).await.expect_err("nobody is there");
+    assert!(error.kind() == ErrorKind::Retry && error.to_string().contains("bonded/app/smtp"), "{error}");
 }

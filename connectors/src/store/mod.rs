@@ -27,6 +27,7 @@ pub mod audit;
 pub mod dump;
 pub mod fence;
 pub mod findings;
+pub mod health;
 pub mod identifiers;
 pub mod identity;
 pub mod ledger;

@@ -3,7 +3,7 @@
 //! start refuses a database in which one lacks them.
 //! Never: the application gets TRUNCATE, REFERENCES or TRIGGER, or any privilege on a table that is in neither list.
 
-use super::{alerts, answered, audit, identifiers, identity, mail_policy, people, queue, shreds, uploads, windows};
+use super::{alerts, answered, audit, health, identifiers, identity, mail_policy, people, queue, shreds, uploads, windows};
 
 /// What the application's role may do to the rows of a table on PostgreSQL. SQLite has no roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,9 +108,19 @@ const TENANT: &[Table] = &[
 
 /// Of the shared half. A new one needs nothing but its place here.
 pub(super) fn shared() -> impl Iterator<Item = &'static Table> {
-    [SHARED, alerts::SHARED, audit::TABLES, identity::TABLES, queue::TABLES, shreds::TABLES, people::SHARED, identifiers::SHARED]
-        .into_iter()
-        .flatten()
+    [
+        SHARED,
+        alerts::SHARED,
+        audit::TABLES,
+        identity::TABLES,
+        queue::TABLES,
+        shreds::TABLES,
+        people::SHARED,
+        identifiers::SHARED,
+        health::TABLES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Of each tenant's half.

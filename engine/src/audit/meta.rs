@@ -42,7 +42,7 @@ pub(crate) async fn table(tenant: &Tenant) -> Result<RecordBatch> {
         .map_err(|error: ArrowError| Error::new(ErrorKind::Internal, "the table of the trail").with_source(error))
 }
 
-pub(super) fn time(at: &str) -> Result<DateTime<Utc>> {
+pub(crate) fn time(at: &str) -> Result<DateTime<Utc>> {
     let parsed = DateTime::parse_from_rfc3339(at);
     Ok(parsed.map_err(|error| Error::new(ErrorKind::Damaged, "the time of an audit event").with_source(error))?.to_utc())
 }

@@ -171,7 +171,7 @@ async fn of_routes(house: &Arc<Lakehouse>, action: &RoutesAction, output: &Outpu
         }
         RoutesAction::Test { tenant, route } => {
             let hooks = send::hooks(&house.settings.alerts)?;
-            let notifier = Notifier::new(house.clone(), desk::mailer(&house.settings)?, hooks);
+            let notifier = Notifier::new(house.clone(), desk::mailer(&house.settings, &house.secrets).await?, hooks);
             let count = notifier.try_route(&open(house, tenant).await?, "", route).await?;
             output.object(&serde_json::json!({ "route": route, "sent": count }), || format!("sent to {count}"))?;
             Ok(0)
@@ -181,7 +181,10 @@ async fn of_routes(house: &Arc<Lakehouse>, action: &RoutesAction, output: &Outpu
 
 async fn add(house: &Arc<Lakehouse>, args: &AddRoute, output: &Output) -> Result<u8> {
     let channel = match &args.webhook {
-        Some(reference) => Channel::Webhook { url: secret(reference)?.trim().to_owned(), form: args.form },
+        Some(reference) => {
+            let url = secret(&house.secrets, "--webhook", reference).await?;
+            Channel::Webhook { url: url.reveal().trim().to_owned(), form: args.form }
+        }
         None => Channel::Mail { members: members(house, args).await?, roles: args.role.clone() },
     };
     let filter = Filter { kinds: args.kind.clone(), reports: args.report.clone(), severity: severity_of(&args.severity)? };
@@ -204,7 +207,7 @@ async fn members(house: &Arc<Lakehouse>, args: &AddRoute) -> Result<Vec<String>>
     if args.to.is_empty() {
         return Ok(Vec::new());
     }
-    let desk = Desk::new(house.clone(), desk::mailer(&house.settings)?);
+    let desk = Desk::new(house.clone(), desk::mailer(&house.settings, &house.secrets).await?);
     let there = desk.members(&scope(args.tenant.clone())).await?;
     let id = |address: &String| {
         let email = desk::Email::parse(address)?;

@@ -209,6 +209,11 @@ pub enum Command {
         after_help = "Examples:\n  bonded verify\n  bonded verify --tenant acme-imports --quick\n  bonded --json verify\n\nDamage is named with what follows from it and what mends it. Litter (objects that nothing refers to) and unfinished\ndeliveries are told, and are no damage."
     )]
     Verify(Verify),
+    /// Look at the whole set-up as it runs: what is wrong, and what mends it; for monitors, too
+    #[command(
+        after_help = "Examples:\n  bonded doctor\n  bonded doctor --all\n  bonded --json doctor\n  bonded doctor --accept\n\nExit codes: 0 all is well, 1 something to look at, 2 something is wrong (3 and others: the settings do not load). It looks\nat secrets, files, certificate, disk, keys, control store, clocks, catalog, queue, letters, trails, backups, and at what of\nthe settings changed on this machine since somebody last accepted them."
+    )]
+    Doctor(Doctor),
     /// Make catalog, ledger and tables again from the raw zone and the keys alone
     #[command(
         after_help = "Examples:\n  bonded rebuild --to /srv/customs-new\n  bonded rebuild                 (after the control store was lost)\n  bonded rebuild --tenant acme-imports --replace\n\nDeliveries keep their ids, times and places. The audit trail is not in the raw zone: it comes from a backup."

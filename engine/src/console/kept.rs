@@ -147,6 +147,7 @@ pub fn left_by(command: &Command) -> Left {
         | Command::Attest(_)
         | Command::Score(_)
         | Command::Verify(_)
+        | Command::Doctor(_)
         | Command::Rebuild(_)
         | Command::Backup(_)
         | Command::Restore(_)

@@ -24,6 +24,7 @@ mod checks;
 mod deadlines;
 mod deliveries;
 mod demo;
+mod doctor;
 mod drift;
 mod finding;
 mod history;
@@ -139,8 +140,9 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
         Command::Rebuild(what) => rebuild::rebuild(settings, doors(), &what, output).await,
         Command::Restore(what) => backup::restore(settings, doors(), &what, output).await,
         Command::Verify(which) => verify::verify(settings, doors(), &which, output).await,
+        Command::Doctor(doctor) => doctor::doctor(settings, doors(), &doctor, output).await,
         Command::Demo(demo) => demo::demo(settings, doors(), &demo, output).await,
-        Command::Push(args) => push::push(&args, output).await,
+        Command::Push(args) => push::push(settings, &args, output).await,
         Command::Tenant { action } if action.needs_no_lake() => shred::without_lake(&action, output),
         Command::Audit(args::Audit { action: Some(action @ args::AuditAction::Verify { .. }), .. }) => {
             audit::check(&action, output)
@@ -184,6 +186,7 @@ async fn dispatch(args: Args, asked: &Asked, output: &Output) -> Result<u8> {
                 Command::Freshness(freshness) => windows::freshness(&house, &freshness, output).await,
                 Command::Init
                 | Command::Verify(_)
+                | Command::Doctor(_)
                 | Command::Restore(_)
                 | Command::Rebuild(_)
                 | Command::Demo(_)

@@ -1,6 +1,6 @@
 //! `push`: the agent on a broker's machine. It needs no lake, and says nothing of it.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use bonded_connectors::{
     clock::{Clock, SystemClock},
@@ -13,6 +13,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     push::{Became, Sender, Told, folder},
     serve::drop_file::{DropFile, Stamp},
+    settings::{SecretSettings, Settings, held},
 };
 
 /// As wrong input: something was not taken.
@@ -20,11 +21,14 @@ const EXIT_REFUSED: u8 = 2;
 /// As busy: something is still there, and may be tried again.
 const EXIT_LEFT: u8 = 7;
 
-pub async fn push(args: &Push, output: &Output) -> Result<u8> {
+pub async fn push(settings: Settings, args: &Push, output: &Output) -> Result<u8> {
+    // Whoever replaces the token means the next attempt.
+    let settings = Settings { secrets: SecretSettings { fresh: "1ms".into() }, ..settings };
+    let token = held(&settings.vault(Arc::new(SystemClock)), "--token", &args.token)?;
     let authorities = args.ca.as_deref().map(read).transpose()?;
     let desk = Desk::new(&args.to, &Trust { authorities, pins: args.pin.clone() })?;
     let patience = (args.watch.is_none() || args.once).then_some(args.patience);
-    let mut sender = Sender::new(desk, &args.token, args.as_of, patience)?;
+    let mut sender = Sender::new(desk, token, args.as_of, patience).await?;
     match &args.watch {
         Some(folder) => watch(&mut sender, folder, args, output).await,
         None => files(&mut sender, args, output).await,

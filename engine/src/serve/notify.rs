@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use bonded_connectors::secrets::Held;
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
@@ -19,16 +20,16 @@ use crate::{
 pub(super) struct Doors {
     notifier: Notifier,
     hooks: Arc<dyn bonded_connectors::alerts::Hooks>,
-    heartbeat: Option<String>,
+    heartbeat: Option<Held>,
 }
 
-pub(super) fn open(house: &Arc<Lakehouse>) -> Result<Doors> {
+pub(super) async fn open(house: &Arc<Lakehouse>) -> Result<Doors> {
     let hooks = send::hooks(&house.settings.alerts)?;
-    let heartbeat = house.settings.alerts.heartbeat()?;
+    let heartbeat = house.settings.alerts.heartbeat(&house.secrets)?;
     if let Some(url) = &heartbeat {
-        hooks.check(url)?;
+        hooks.check(url.now().await?.reveal())?;
     }
-    let notifier = Notifier::new(house.clone(), desk::mailer(&house.settings)?, hooks.clone());
+    let notifier = Notifier::new(house.clone(), desk::mailer(&house.settings, &house.secrets).await?, hooks.clone());
     Ok(Doors { notifier, hooks, heartbeat })
 }
 
@@ -38,12 +39,21 @@ pub(super) async fn run(shop: Arc<Shop>, doors: Doors, mut stop: watch::Receiver
         // The look itself is heard of only when it was had.
         if told(look(&shop, &doors, gap, &stop).await, "alerts could not be looked for; trying again").is_some() {
             gap = None;
-            told(heartbeat::beat(&shop.house, doors.hooks.as_ref(), doors.heartbeat.as_deref()).await, "no sign of life");
+            told(beat(&shop, &doors).await, "no sign of life");
         }
         if !pause(shop.house.settings.alerts.every(), &mut stop).await {
             return Stopped::default();
         }
     }
+}
+
+async fn beat(shop: &Shop, doors: &Doors) -> Result<()> {
+    let url = match &doors.heartbeat {
+        Some(held) => Some(held.now().await?),
+        None => None,
+    };
+    heartbeat::beat(&shop.house, doors.hooks.as_ref(), url.as_ref().map(|url| url.reveal())).await?;
+    Ok(())
 }
 
 async fn look(shop: &Shop, doors: &Doors, gap: Option<DateTime<Utc>>, stop: &watch::Receiver<bool>) -> Result<()> {

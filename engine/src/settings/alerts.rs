@@ -1,11 +1,12 @@
 //! `[alerts]`: when an alert is raised and who hears of it where nobody said so, how calls leave, and the sign of life.
 //! Promise: a limit of nothing, or a time that does not read, is refused at start.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use bonded_connectors::secrets::{Held, Vault};
 use serde::{Deserialize, Serialize};
 
-use super::{parse_duration, secret};
+use super::{parse_duration, secrets::held};
 use crate::error::{Error, Result};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -94,7 +95,7 @@ impl AlertSettings {
     }
 
     /// The URL itself; it may be a secret.
-    pub fn heartbeat(&self) -> Result<Option<String>> {
-        self.heartbeat.as_deref().map(secret).transpose()
+    pub fn heartbeat(&self, vault: &Arc<Vault>) -> Result<Option<Held>> {
+        self.heartbeat.as_deref().map(|named| held(vault, "alerts.heartbeat", named)).transpose()
     }
 }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use bonded_connectors::{
     clock::Clock,
-    secrets::{Held, Manager, Reach, Reference, Secret, Vault},
+    secrets::{Held, Manager, Reference, Secret, Vault},
 };
 use serde::{Deserialize, Serialize};
 use toml::Value;
@@ -17,8 +17,15 @@ use super::{Settings, parse_duration};
 use crate::error::{Error, Result};
 
 /// Every setting that names a secret. A new one belongs in here and in [`Settings::named_secrets`].
-pub const SECRETS: &[&str] =
-    &["keys.passphrase", "store.postgres", "store.postgres_owner", "oidc.client_secret", "backup.keys_passphrase", "mail.smtp"];
+pub const SECRETS: &[&str] = &[
+    "keys.passphrase",
+    "store.postgres",
+    "store.postgres_owner",
+    "oidc.client_secret",
+    "backup.keys_passphrase",
+    "mail.smtp",
+    "alerts.heartbeat",
+];
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -52,6 +59,7 @@ impl Settings {
             ("oidc.client_secret", &self.oidc.client_secret),
             ("backup.keys_passphrase", &self.backup.keys_passphrase),
             ("mail.smtp", &self.mail.smtp),
+            ("alerts.heartbeat", &self.alerts.heartbeat),
         ];
         all.into_iter().filter_map(|(setting, named)| named.as_deref().map(|named| (setting, named))).collect()
     }
@@ -60,8 +68,7 @@ impl Settings {
     pub fn vault(&self, clock: Arc<dyn Clock>) -> Arc<Vault> {
         let fresh = parse_duration(&self.secrets.fresh).unwrap_or(Duration::from_secs(600));
         let fresh = chrono::Duration::from_std(fresh).unwrap_or(chrono::Duration::MAX);
-        let reach = Reach { region: Some(self.aws.region.clone()), endpoint: self.aws.endpoint.clone() };
-        Arc::new(Vault::new(clock, fresh, Manager::new(reach)))
+        Arc::new(Vault::new(clock, fresh, Manager::new(self.aws.reach())))
     }
 }
 
@@ -121,9 +128,9 @@ fn literal(text: &str) -> Option<&'static str> {
         Some("a URL with a password")
     } else if text.contains("PRIVATE KEY-----") {
         Some("a private key")
-    } else if words.clone().any(is_aws_id) {
+    } else if words.clone().any(is_access_key_id) {
         Some("an access key of AWS's")
-    } else if words.clone().any(is_aws_key) {
+    } else if words.clone().any(is_secret_access_key) {
         Some("what looks like a secret key of AWS's")
     } else if words.any(is_signed_token) {
         Some("a signed token")
@@ -133,13 +140,13 @@ fn literal(text: &str) -> Option<&'static str> {
 }
 
 /// `AKIA` (long-lived) or `ASIA` (temporary), and sixteen more.
-fn is_aws_id(word: &str) -> bool {
+fn is_access_key_id(word: &str) -> bool {
     let is_id = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit();
     word.len() == 20 && (word.starts_with("AKIA") || word.starts_with("ASIA")) && word.bytes().all(is_id)
 }
 
 /// Forty characters of base64 with all its classes; no path begins so, and no digest has capitals.
-fn is_aws_key(word: &str) -> bool {
+fn is_secret_access_key(word: &str) -> bool {
     let is_base64 = |c: u8| c.is_ascii_alphanumeric() || c == b'+' || c == b'/';
     let has = |class: fn(&u8) -> bool| word.bytes().filter(class).count() >= 3;
     word.len() == 40

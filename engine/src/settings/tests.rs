@@ -100,7 +100,8 @@ fn every_setting_that_names_a_secret_is_in_the_one_list_and_takes_each_way_of_na
         default_file().into_iter().filter(|(_, value)| is_named(value)).map(|(setting, _)| setting).collect();
     let mut listed: Vec<String> = SECRETS.iter().map(|setting| (*setting).to_owned()).collect();
     let mut sorted = named.clone();
-    (sorted.sort(), listed.sort());
+    sorted.sort();
+    listed.sort();
     assert_eq!(sorted, listed, "config/default.toml and settings::SECRETS tell of other secrets");
     for setting in &named {
         let (section, key) = setting.split_once('.').expect("in a section");

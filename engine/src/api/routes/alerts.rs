@@ -331,7 +331,8 @@ pub async fn remove_route(May { call, .. }: May<may::ManageRoutes>, Named(route)
 pub async fn try_route(May { call, .. }: May<may::ManageRoutes>, Named(route): Named<String>) -> Answer<StatusCode> {
     let tenant = call.tenant().await?;
     let settings = &call.house().settings;
-    let notifier = Notifier::new(call.front.house.clone(), desk::mailer(settings)?, send::hooks(&settings.alerts)?);
+    let mailer = desk::mailer(settings, &call.house().secrets).await?;
+    let notifier = Notifier::new(call.front.house.clone(), mailer, send::hooks(&settings.alerts)?);
     match notifier.try_route(&tenant, "", &named(route)?).await {
         Ok(_) => Ok(StatusCode::NO_CONTENT),
         // Not our failure, and worth reading.

@@ -56,3 +56,13 @@ pub struct Restore {
     #[arg(long, value_name = "FOLDER")]
     pub newer: Vec<PathBuf>,
 }
+
+#[derive(Debug, ClapArgs)]
+pub struct Doctor {
+    /// Also what is well
+    #[arg(long)]
+    pub all: bool,
+    /// Take the settings as they are now for seen: they are told again once they change
+    #[arg(long)]
+    pub accept: bool,
+}

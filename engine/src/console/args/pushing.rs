@@ -25,7 +25,7 @@ pub struct Push {
     /// Address of the front desk
     #[arg(long, env = "BONDED_PUSH_TO", value_name = "URL")]
     pub to: String,
-    /// Where the token is read from, env:NAME or file:PATH; it is read anew for each attempt
+    /// Where the token is read from, file:PATH, env:NAME or secret://aws/NAME#field; it is read anew for each attempt
     #[arg(long, env = "BONDED_PUSH_TOKEN", hide_env_values = true, value_name = "REFERENCE")]
     pub token: String,
     /// A key that the server may show, sha256/BASE64 of its public key; several: the one of today, and the next
