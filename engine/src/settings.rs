@@ -200,7 +200,7 @@ impl Settings {
         settings.maintain.check()?;
         settings.desk.check()?;
         settings.mail.check()?;
-        settings.mail_in.check(settings.ingest.file_bytes_max)?;
+        settings.mail_in.check()?;
         settings.audit.check()?;
         settings.uploads.check()?;
         settings.alerts.check()?;

@@ -67,6 +67,19 @@ impl Server {
         Self { child, stdout, ready }
     }
 
+    /// Puts it to sleep between two writes: asleep within one it holds SQLite's lock, and nobody could look.
+    fn sleep_between_writes(&self, world: &World) {
+        for _ in 0..20 {
+            self.signal("STOP");
+            if world.run(&["deliveries", "--tenant", TENANT]).code != 7 {
+                return;
+            }
+            self.signal("CONT");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("it was within a write twenty times");
+    }
+
     fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().expect("kill runs");
         assert!(status.success());
@@ -248,7 +261,7 @@ fn a_server_that_sleeps_over_its_lease_commits_nothing_when_it_wakes() {
     enqueue(&world, TENANT, &files);
     let zombie = Server::start(&world, &[]);
     wait_until("it is in work", || world.json(&["queue", "list"]).iter().any(|item| item["state"] == "running"));
-    zombie.signal("STOP");
+    zombie.sleep_between_writes(&world);
     assert_eq!(committed(&world, TENANT), 0, "the file is too small for this test: it was done before the sleep");
     let second = Server::start(&world, &[]);
     wait_until("the second is at it", || world.json(&["queue", "list"]).iter().any(|item| item["attempts"] == json!(2)));

@@ -4,7 +4,7 @@
 
 use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
-use bonded_connectors::smtp::{Certificate, Door, Kind, Server};
+use bonded_connectors::smtp::{Certificate, Door, Kind, Limits, Server};
 use chrono::{DateTime, Utc};
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -64,7 +64,7 @@ impl Doors {
             }
             false => None,
         };
-        let maildir = mail.maildir.as_deref().map(|folder| Maildir::open(folder, mail.message_bytes_max)).transpose()?;
+        let maildir = mail.maildir.as_deref().map(|folder| Maildir::open(folder, message_bytes_max(settings))).transpose()?;
         let host = mail.host.as_deref().unwrap_or(domain).to_owned();
         Ok(Self { doors, addresses, certificate, host, maildir })
     }
@@ -73,7 +73,8 @@ impl Doors {
 /// Takes mail in until it is stopped.
 pub(super) async fn run(shop: Arc<Shop>, doors: Doors, stop: watch::Receiver<bool>) -> Stopped {
     let settings = &shop.house.settings;
-    let (limits, drain) = (settings.mail_in.limits(), settings.serve.drain());
+    let limits = Limits { message_bytes_max: message_bytes_max(settings), ..settings.mail_in.limits() };
+    let drain = settings.serve.drain();
     let (refusals, recorder) = refusals(shop.house.clone());
     let intake = Arc::new(Intake::new(shop.clone(), refusals));
     let server = Server::new(intake.clone(), limits, doors.host, doors.certificate, settings.mail_in.starttls_required);
@@ -91,6 +92,11 @@ pub(super) async fn run(shop: Arc<Shop>, doors: Doors, stop: watch::Receiver<boo
         tracing::warn!(target: "serve.mail", "a message was still being kept when the process ended; its client was not answered");
     }
     Stopped::default()
+}
+
+/// A message is a file like any other: a house that takes smaller ones takes no larger message.
+fn message_bytes_max(settings: &Settings) -> u64 {
+    settings.mail_in.message_bytes_max.min(settings.ingest.file_bytes_max)
 }
 
 async fn watch_maildir(shop: &Shop, mut maildir: Maildir, intake: &Intake, mut stop: watch::Receiver<bool>) {

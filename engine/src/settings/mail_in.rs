@@ -111,7 +111,7 @@ impl MailInSettings {
         Self { domain: text(), host: text(), tls_listen: text(), lmtp: text(), maildir: Some(PathBuf::new()), ..Self::default() }
     }
 
-    pub(super) fn check(&self, file_bytes_max: u64) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         for (name, text) in self.times() {
             if parse_duration(text).is_none() {
                 return Err(Error::setup(format!("settings: mail_in.{name} `{text}` is not like 30s, 5m or 1h")));
@@ -134,10 +134,8 @@ impl MailInSettings {
         if self.tenants_max == 0 || self.tenants_max > self.landings_max {
             return Err(Error::setup("settings: mail_in.tenants_max must be at least 1 and at most landings_max"));
         }
-        // Without a domain nothing listens, and a house of small files need not think of mail.
-        let listens = self.domain.is_some();
-        if self.message_bytes_max == 0 || (listens && self.message_bytes_max > file_bytes_max) {
-            return Err(Error::setup("settings: mail_in.message_bytes_max must be at least 1 and at most ingest.file_bytes_max"));
+        if self.message_bytes_max == 0 {
+            return Err(Error::setup("settings: mail_in.message_bytes_max must be at least 1"));
         }
         self.check_proof()?;
         self.smtp_address()?;

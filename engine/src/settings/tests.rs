@@ -207,12 +207,3 @@ async fn an_identity_provider_is_named_by_file_or_environment_and_its_secret_onl
     assert!(absent.provider(clock.clone(), &vault).await.expect_err("no such file").to_string().contains("oidc.authorities"));
     assert!(OidcSettings::default().provider(clock, &vault).await.expect("nothing to do").is_none());
 }
-
-#[test]
-fn a_house_of_small_files_need_not_think_of_mail_until_it_listens_for_it() {
-    let small = "[ingest]\nfile_bytes_max = 1000\n";
-    assert_eq!(load(small, &[]).expect("nothing listens").ingest.file_bytes_max, 1000);
-    let listens = format!("{small}[mail_in]\ndomain = \"reports.example.com\"\n");
-    assert!(load(&listens, &[]).expect_err("64 MiB are more than 1000").to_string().contains("message_bytes_max"));
-    assert!(load(&format!("{listens}message_bytes_max = 1000\n"), &[]).is_ok());
-}
