@@ -229,3 +229,20 @@ fn nothing_that_is_done_to_a_message_makes_the_reader_panic() {
         }
     }
 }
+
+#[test]
+fn what_begins_like_a_message_and_has_no_fields_is_looked_at_once() {
+    for body in [
+        "\rFrom: a@b\rDate: x\rMessage-ID: y\r",
+        "From x\rFrom: a\rDate: x\rMessage-ID: y\r",
+        ">From x\rFrom: a\rDate: x\rMessage-ID: y\r",
+    ] {
+        for kind in ["application/octet-stream", "message/rfc822"] {
+            let mail = format!("From: a@nordwind.example\r\nContent-Type: {kind}; name=a.eml\r\n\r\n{body}");
+            let message = read(mail.as_bytes()).expect("a message");
+            let [part] = message.parts.as_slice() else { panic!("{} parts", message.parts.len()) };
+            assert_eq!(part.note.as_deref(), Some("said to be a message and is none"), "{body:?} {kind}");
+            assert_eq!(whole(part), body.as_bytes());
+        }
+    }
+}

@@ -15,6 +15,8 @@ use super::{
 const NOTES_MAX: usize = 20;
 /// Lines in which a boundary that the header does not name is looked for.
 const GUESS_LINES_MAX: usize = 2_000;
+/// Of what was looked at as a message already: it is not looked at again.
+const NO_MESSAGE: &str = "said to be a message and is none";
 /// RFC 2046 allows 70.
 const BOUNDARY_BYTES_MAX: usize = 1_000;
 
@@ -205,8 +207,7 @@ impl Walk<'_> {
         if fields.is_empty() {
             let name = said.name.clone();
             let said = Said { media_type: None, name, boundary: None, coding: None, ..*said };
-            let note = Some("said to be a message and is none");
-            return self.leaf("application/octet-stream", said, Content::plain(bytes), note, place);
+            return self.leaf("application/octet-stream", said, Content::plain(bytes), Some(NO_MESSAGE), place);
         }
         let mut inner = place.inner(1);
         (inner.within, inner.forwarded) = (None, true);
@@ -227,7 +228,8 @@ impl Walk<'_> {
             return self.winmail(&bytes, place);
         }
         // Some programs attach a message as a file of no type.
-        if !kind.starts_with("text/") && kind != "message/delivery-status" && !place.in_report && is_message(&head) {
+        let may_be_message = !kind.starts_with("text/") && kind != "message/delivery-status" && !place.in_report;
+        if may_be_message && note != Some(NO_MESSAGE) && is_message(&head) {
             return self.message(&content, &said, place);
         }
         let mut part = Part {
