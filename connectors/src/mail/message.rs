@@ -63,6 +63,10 @@ impl Unread {
 pub struct Message {
     /// Of the message itself, not of what it forwards.
     pub fields: Fields,
+    /// Bytes above the header: blank lines, and a line of the mailbox format.
+    pub header_start: usize,
+    /// Where what the fields stand in ends.
+    pub body_start: usize,
     /// `multipart/report; report-type=delivery-status`, say: type, subtype and report type of the whole, in lower case.
     pub media_type: String,
     pub report_type: Option<String>,

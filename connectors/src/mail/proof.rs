@@ -33,6 +33,9 @@ const REASON_CHARS_MAX: usize = 200;
 pub struct Sent<'a> {
     pub message: &'a [u8],
     pub fields: &'a Fields,
+    /// Where in it the header is that these fields are of: what is proven is of it and no other.
+    pub header_start: usize,
+    pub body_start: usize,
     /// The host that handed it over; SPF is about it.
     pub peer: Option<IpAddr>,
     pub helo: Option<&'a str>,
@@ -53,7 +56,10 @@ pub async fn evaluate(sent: &Sent<'_>, names: &Names, time_max: Duration) -> Sen
         proof.note = Some("not evaluated: name servers are not asked (mail_in.dns is off)".to_owned());
         return proof;
     };
-    let Some(message) = AuthenticatedMessage::parse(sent.message) else {
+    let Some(message) = sent.message.get(sent.header_start..).and_then(AuthenticatedMessage::parse).filter(|message| {
+        // Whoever ends the header elsewhere has read fields that we have not, or has not read some of ours.
+        sent.body_start.checked_sub(sent.header_start) == Some(message.body_offset())
+    }) else {
         proof.note = Some("not evaluated: its header cannot be read".to_owned());
         return proof;
     };
@@ -82,7 +88,12 @@ pub async fn evaluate(sent: &Sent<'_>, names: &Names, time_max: Duration) -> Sen
     let dmarc = within(until, asker.verify_dmarc(with_caches(params, names))).await;
     proof.verdicts.push(match dmarc {
         Some(output) => {
-            let (outcome, reason) = dmarc_outcome(&output.result());
+            let (outcome, reason) = match dmarc_outcome(&output.result()) {
+                (ProofOutcome::Pass, _) if domain.is_empty() || !output.domain().eq_ignore_ascii_case(domain) => {
+                    (ProofOutcome::Neutral, "it is of another domain than From".to_owned())
+                }
+                told => told,
+            };
             verdict(ProofMethod::Dmarc, outcome, domain, reason, outcome == ProofOutcome::Pass)
         }
         None => timed_out(ProofMethod::Dmarc, domain),

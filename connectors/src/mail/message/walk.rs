@@ -27,7 +27,8 @@ pub(super) fn walk(bytes: Bytes, limits: &Limits) -> Result<Message, Unread> {
     }
     let mut walk = Walk { limits, parts: Vec::new(), opened: 0, decoded_left: limits.decoded_bytes_max, notes: Vec::new() };
     let bytes = walk.with_line_feeds(bytes);
-    let bytes = without_mailbox_line(bytes);
+    let header_start = above_header(&bytes);
+    let bytes = bytes.slice(header_start..);
     let (fields, body) = Fields::split(&bytes, limits.header_bytes_max)?;
     if fields.is_empty() {
         return Err(Unread { why: Why::Broken, what: "it has no header fields".to_owned() });
@@ -38,7 +39,8 @@ pub(super) fn walk(bytes: Bytes, limits: &Limits) -> Result<Message, Unread> {
         })
         .unwrap_or_else(|| ("text/plain".to_owned(), None));
     walk.entity(&fields, bytes.slice(body..), &Place::default())?;
-    Ok(Message { fields, media_type, report_type, parts: walk.parts, notes: walk.notes })
+    let body_start = header_start + body;
+    Ok(Message { fields, header_start, body_start, media_type, report_type, parts: walk.parts, notes: walk.notes })
 }
 
 struct Walk<'l> {
@@ -202,7 +204,7 @@ impl Walk<'_> {
     /// A message in the message: forwarded, or in a digest.
     fn message(&mut self, content: &Content, said: &Said, place: &Place) -> Result<(), Unread> {
         let bytes = self.decoded(content)?;
-        let bytes = without_mailbox_line(bytes);
+        let bytes = bytes.slice(above_header(&bytes)..);
         let (fields, start) = Fields::split(&bytes, self.limits.header_bytes_max)?;
         if fields.is_empty() {
             let name = said.name.clone();
@@ -418,8 +420,8 @@ fn guessed(body: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// Blank lines and a line of the mailbox format in front of the header are a store's.
-fn without_mailbox_line(bytes: Bytes) -> Bytes {
+/// Where the header begins: blank lines and a line of the mailbox format in front of it are a store's.
+fn above_header(bytes: &[u8]) -> usize {
     let mut at = 0;
     loop {
         let rest = &bytes[at..];
@@ -436,5 +438,5 @@ fn without_mailbox_line(bytes: Bytes) -> Bytes {
             break;
         }
     }
-    bytes.slice(at..)
+    at
 }

@@ -15,9 +15,13 @@ const TIME: Duration = Duration::from_secs(5);
 const PEER: &str = "192.0.2.7";
 
 fn fields(message: &[u8]) -> Fields {
+    read(message).fields
+}
+
+fn read(message: &[u8]) -> message::Message {
     let limits =
         Limits { message_bytes_max: 1 << 20, header_bytes_max: 1 << 16, parts_max: 50, depth_max: 9, decoded_bytes_max: 1 << 20 };
-    message::read(Bytes::copy_from_slice(message), &limits).expect("a message").fields
+    message::read(Bytes::copy_from_slice(message), &limits).expect("a message")
 }
 
 fn mail_from(domain: &str) -> String {
@@ -42,10 +46,12 @@ fn records(txt: &[(&str, &str)]) -> Recorded {
 }
 
 async fn proof(message: &[u8], recorded: &Recorded) -> SenderProof {
-    let fields = fields(message);
+    let read = read(message);
     let sent = Sent {
         message,
-        fields: &fields,
+        fields: &read.fields,
+        header_start: read.header_start,
+        body_start: read.body_start,
         peer: PEER.parse().ok(),
         helo: Some("relay.nordwind.example"),
         mail_from: Some("bounces@nordwind.example"),
@@ -122,8 +128,17 @@ async fn a_name_server_that_never_answers_is_given_up_in_time() {
     let port = silent.local_addr().expect("its address").port();
     let names = Names::asking("127.0.0.1".parse().expect("an address"), port).expect("a resolver");
     let (mail, _) = signed(&mail_from("nordwind.example"), "nordwind.example");
-    let read = fields(&mail);
-    let sent = Sent { message: &mail, fields: &read, peer: PEER.parse().ok(), helo: Some("h.example"), mail_from: None };
+    let read = read(&mail);
+    let (fields, header_start, body_start) = (&read.fields, read.header_start, read.body_start);
+    let sent = Sent {
+        message: &mail,
+        fields,
+        header_start,
+        body_start,
+        peer: PEER.parse().ok(),
+        helo: Some("h.example"),
+        mail_from: None,
+    };
     let started = Instant::now();
     let found = evaluate(&sent, &names, Duration::from_millis(300)).await;
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
@@ -136,10 +151,59 @@ async fn a_name_server_that_never_answers_is_given_up_in_time() {
 #[tokio::test]
 async fn nobody_is_asked_when_it_is_off() {
     let mail = mail_from("nordwind.example");
-    let read = fields(mail.as_bytes());
-    let sent = Sent { message: mail.as_bytes(), fields: &read, peer: None, helo: None, mail_from: None };
+    let read = read(mail.as_bytes());
+    let (fields, header_start, body_start) = (&read.fields, read.header_start, read.body_start);
+    let sent = Sent { message: mail.as_bytes(), fields, header_start, body_start, peer: None, helo: None, mail_from: None };
     let found = evaluate(&sent, &Names::off(), TIME).await;
     assert!(found.verdicts.is_empty() && found.note.is_some());
+}
+
+/// A victim's signed mail, and a host of the forger's that may send for the forger.
+async fn forged(mail: &[u8], mail_from: &str, recorded: &Recorded) -> SenderProof {
+    let read = read(mail);
+    let sent = Sent {
+        message: mail,
+        fields: &read.fields,
+        header_start: read.header_start,
+        body_start: read.body_start,
+        peer: PEER.parse().ok(),
+        helo: Some("relay.kettle.example"),
+        mail_from: Some(mail_from),
+    };
+    evaluate(&sent, &Names::recorded(recorded).expect("records"), TIME).await
+}
+
+#[tokio::test]
+async fn a_header_above_the_header_proves_nothing() {
+    let recorded = records(&[
+        ("kettle.example", "v=spf1 ip4:192.0.2.0/28 -all"),
+        ("_dmarc.kettle.example", "v=DMARC1; p=reject"),
+        ("_dmarc.nordwind.example", "v=DMARC1; p=none"),
+    ]);
+    for above in ["From : x@kettle.example\r\n\r\n", "From : x@kettle.example\r\n", "\r\nFrom : x@kettle.example\r\n"] {
+        let mail = format!("{above}{}", mail_from("nordwind.example"));
+        let found = forged(mail.as_bytes(), "x@kettle.example", &recorded).await;
+        assert_ne!(outcome(&found, ProofMethod::Dmarc), Some(ProofOutcome::Pass), "{above:?} {found:?}");
+        assert!(!found.is_proven(), "{above:?} {found:?}");
+    }
+    // A store's lines above the header of an honest mail hide nothing.
+    let stored = format!("From x@nordwind.example today\r\n{}", mail_from("kettle.example"));
+    let found = forged(stored.as_bytes(), "x@kettle.example", &recorded).await;
+    assert_eq!(outcome(&found, ProofMethod::Dmarc), Some(ProofOutcome::Pass), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_signed_header_behind_the_end_of_the_one_that_is_read_proves_nothing() {
+    let (genuine, (name, key)) = signed(&mail_from("nordwind.example"), "nordwind.example");
+    let recorded = records(&[(&name, &key), ("_dmarc.nordwind.example", "v=DMARC1; p=reject")]);
+    let above = "From: reports@nordwind.example\r\nContent-Type: multipart/mixed; boundary=b\r\nbad name: x\r\n--b\r\n";
+    let body = "Content-Type: text/csv\r\n\r\nforged: 1\r\n--b--\r\n".replace("\r\n\r\n", "\r\n: x\r\n");
+    for between in [String::new(), body] {
+        let mail = [above.as_bytes(), between.as_bytes(), &genuine].concat();
+        let found = forged(&mail, "x@kettle.example", &recorded).await;
+        assert!(!found.is_proven(), "{found:?}");
+        assert_eq!(found.note.as_deref(), Some("not evaluated: its header cannot be read"), "{found:?}");
+    }
 }
 
 #[tokio::test]

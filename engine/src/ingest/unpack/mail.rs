@@ -88,7 +88,7 @@ async fn attempt(
     let opened = opening.await.unwrap_or_else(|_| Err(Stop::broken("the message cannot be read")))?;
     let Opened { message, mut looks, mut signs, told } = opened;
     *report = told;
-    let (proof, found) = proof::of(house, tenant, landed, &bytes, &message.fields).await.map_err(Stop::Failed)?;
+    let (proof, found) = proof::of(house, tenant, landed, &bytes, &message).await.map_err(Stop::Failed)?;
     report.proof = proof;
     found.into_iter().for_each(|what| signs.add(Sign::ServiceVerdict, what));
     let policy = tenant.mail_policy().await.map_err(Stop::Failed)?;

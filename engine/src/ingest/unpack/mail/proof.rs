@@ -5,7 +5,7 @@
 use std::panic::AssertUnwindSafe;
 
 use bonded_connectors::mail::{
-    message::Fields,
+    message::Message,
     proof::{self, Sent, hop},
 };
 use bonded_schemas::{Envelope, mail::SenderProof};
@@ -23,10 +23,11 @@ pub(super) async fn of(
     house: &Lakehouse,
     tenant: &Tenant,
     landed: &Landed,
-    message: &Bytes,
-    fields: &Fields,
+    bytes: &Bytes,
+    message: &Message,
 ) -> Result<(SenderProof, Vec<&'static str>)> {
     let envelope = landed.delivery.envelope.as_deref();
+    let fields = &message.fields;
     let hops = house.settings.mail_in.hops()?;
     let path = &landed.row.raw_path;
     if let Some(kept) = house.raw.proof(&tenant.scope, tenant.documents(), path).await? {
@@ -34,7 +35,7 @@ pub(super) async fn of(
         let told = hop::told(&hops, envelope, fields, proof.from_domain.as_deref());
         return Ok((proof, told.found));
     }
-    let mut proof = evaluated(house, envelope, message, fields).await;
+    let mut proof = evaluated(house, envelope, bytes, message).await;
     let told = hop::told(&hops, envelope, fields, proof.from_domain.as_deref());
     proof.verdicts.extend(told.verdicts);
     if !proof.verdicts.is_empty() {
@@ -46,7 +47,7 @@ pub(super) async fn of(
     Ok((proof, told.found))
 }
 
-async fn evaluated(house: &Lakehouse, envelope: Option<&Envelope>, message: &Bytes, fields: &Fields) -> SenderProof {
+async fn evaluated(house: &Lakehouse, envelope: Option<&Envelope>, bytes: &Bytes, message: &Message) -> SenderProof {
     let names = match house.names().await {
         Ok(names) => names,
         Err(error) => {
@@ -56,8 +57,10 @@ async fn evaluated(house: &Lakehouse, envelope: Option<&Envelope>, message: &Byt
         }
     };
     let sent = Sent {
-        message,
-        fields,
+        message: bytes,
+        fields: &message.fields,
+        header_start: message.header_start,
+        body_start: message.body_start,
         peer: envelope.and_then(|envelope| envelope.peer),
         helo: envelope.and_then(|envelope| envelope.helo.as_deref()),
         mail_from: envelope.and_then(|envelope| envelope.mail_from.as_deref()),
