@@ -1,6 +1,6 @@
 //! Files within a text: uuencode (both forms) and yEnc.
 //! Promise: a file that has no end is not one; what is around it stays text.
-//! Never: a line in a letter that happens to begin with `begin` is taken for a file.
+//! Never: a line in a letter that happens to begin with `begin` is taken for a file; more comes out than is allowed.
 
 use bytes::Bytes;
 
@@ -17,24 +17,29 @@ pub(super) struct Found {
     pub note: Option<String>,
 }
 
-/// The files in a text, in order.
-pub(super) fn files(text: &[u8]) -> Vec<Found> {
+/// More would come out than is allowed.
+pub(super) struct TooMuch;
+
+/// The files in a text, in order, as long as all of them have no more than so many bytes.
+pub(super) fn files(text: &[u8], mut bytes_left: usize) -> Result<Vec<Found>, TooMuch> {
     let mut found = Vec::new();
     let mut at = 0;
     while found.len() < FILES_MAX
         && let Some(start) = next_start(text, at)
     {
         let (first, body) = line(text, start);
-        let file = if first.starts_with(b"=ybegin ") { yenc(first, text, body) } else { uuencoded(first, text, body) };
+        let is_yenc = first.starts_with(b"=ybegin ");
+        let file = if is_yenc { yenc(first, text, body, bytes_left)? } else { uuencoded(first, text, body, bytes_left)? };
         match file {
             Some((file, end)) => {
+                bytes_left = bytes_left.saturating_sub(file.bytes.len());
                 found.push(file);
                 at = end;
             }
             None => at = body,
         }
     }
-    found
+    Ok(found)
 }
 
 /// Whether there may be any; cheap.
@@ -58,32 +63,39 @@ fn line(text: &[u8], from: usize) -> (&[u8], usize) {
     (line.strip_suffix(b"\r").unwrap_or(line), (from + end + 1).min(text.len()))
 }
 
-fn uuencoded(first: &[u8], text: &[u8], mut at: usize) -> Option<(Found, usize)> {
-    let is_base64 = first.starts_with(b"begin-base64 ");
-    let first = String::from_utf8_lossy(first).into_owned();
+/// The name that a line `begin 644 name` gives; none when it is no such line.
+fn name_of(first: &[u8]) -> Option<String> {
+    let first = String::from_utf8_lossy(first);
     let mut words = first.splitn(3, ' ');
     let (_, mode, name) = (words.next()?, words.next()?, words.next()?.trim());
     let is_mode = (3..=4).contains(&mode.len()) && mode.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    if !is_mode || name.is_empty() {
-        return None;
-    }
+    (is_mode && !name.is_empty()).then(|| name.to_owned())
+}
+
+/// A file and where what follows it begins; none when it has no end.
+type End = Option<(Found, usize)>;
+
+fn uuencoded(first: &[u8], text: &[u8], mut at: usize, bytes_max: usize) -> Result<End, TooMuch> {
+    let is_base64 = first.starts_with(b"begin-base64 ");
+    let Some(name) = name_of(first) else { return Ok(None) };
     let mut bytes = Vec::new();
     let mut encoded = Vec::new();
+    let mut note = None;
     loop {
         if at >= text.len() {
-            return None;
+            return Ok(None);
         }
         let (data, next) = line(text, at);
         at = next;
         if is_base64 {
             if data == b"====" {
                 let content = super::Content { bytes: encoded.into(), coding: super::Coding::Base64 };
-                bytes = content.whole(usize::MAX)?.to_vec();
+                bytes = content.whole(bytes_max).ok_or(TooMuch)?.to_vec();
                 break;
             }
             // Also what keeps a text full of beginnings from being read once for each.
             if data.contains(&b'-') {
-                return None;
+                return Ok(None);
             }
             encoded.extend_from_slice(data);
             encoded.push(b'\n');
@@ -93,38 +105,48 @@ fn uuencoded(first: &[u8], text: &[u8], mut at: usize) -> Option<(Found, usize)>
             break;
         }
         let Some((count, data)) = data.split_first() else { continue };
-        let count = six(*count)?;
-        // Blanks at the end of a line may be lost on the way; they stand for nothing.
-        let mut left = usize::from(count);
-        for quad in data.chunks(4) {
-            if left == 0 {
-                break;
-            }
-            let mut bits = 0_u32;
-            for place in 0..4 {
-                bits = bits << 6 | u32::from(six(quad.get(place).copied().unwrap_or(b' '))?);
-            }
-            let three = [(bits >> 16) as u8, (bits >> 8) as u8, bits as u8];
-            bytes.extend_from_slice(&three[..left.min(3)]);
-            left = left.saturating_sub(3);
+        let Some(is_short) = uuencoded_line(*count, data, &mut bytes) else { return Ok(None) };
+        if bytes.len() > bytes_max {
+            return Err(TooMuch);
         }
-        bytes.extend(std::iter::repeat_n(0, left));
+        if is_short {
+            note = Some("lines of it are shorter than they say; it may have been cut".to_owned());
+        }
     }
-    Some((Found { name: name.to_owned(), origin: Origin::Uuencode, bytes: bytes.into(), note: None }, at))
+    Ok(Some((Found { name, origin: Origin::Uuencode, bytes: bytes.into(), note }, at)))
+}
+
+/// Whether characters are missing; none when it is no such line. What is missing makes no bytes: two characters could be 63.
+fn uuencoded_line(count: u8, data: &[u8], bytes: &mut Vec<u8>) -> Option<bool> {
+    let mut left = usize::from(six(count)?);
+    for quad in data.chunks(4) {
+        if left == 0 {
+            break;
+        }
+        let mut bits = 0_u32;
+        // Blanks at the end of a line may be lost on the way; within a group of four they are put back.
+        for place in 0..4 {
+            bits = bits << 6 | u32::from(six(quad.get(place).copied().unwrap_or(b' '))?);
+        }
+        let three = [(bits >> 16) as u8, (bits >> 8) as u8, bits as u8];
+        bytes.extend_from_slice(&three[..left.min(3)]);
+        left = left.saturating_sub(3);
+    }
+    Some(left > 0)
 }
 
 fn six(byte: u8) -> Option<u8> {
     (b' '..=b'`').contains(&byte).then(|| (byte - b' ') & 63)
 }
 
-fn yenc(first: &[u8], text: &[u8], mut at: usize) -> Option<(Found, usize)> {
+fn yenc(first: &[u8], text: &[u8], mut at: usize, bytes_max: usize) -> Result<End, TooMuch> {
     let first = String::from_utf8_lossy(first).into_owned();
-    let (_, name) = first.split_once(" name=")?;
+    let Some((_, name)) = first.split_once(" name=") else { return Ok(None) };
     let mut bytes = Vec::new();
     let mut note = first.contains(" part=").then(|| "one of several yEnc parts; the others are not put to it".to_owned());
     loop {
         if at >= text.len() {
-            return None;
+            return Ok(None);
         }
         let (data, next) = line(text, at);
         at = next;
@@ -132,7 +154,7 @@ fn yenc(first: &[u8], text: &[u8], mut at: usize) -> Option<(Found, usize)> {
             continue;
         }
         if data.starts_with(b"=ybegin ") {
-            return None;
+            return Ok(None);
         }
         if data.starts_with(b"=yend") {
             let told = String::from_utf8_lossy(data).into_owned();
@@ -152,6 +174,9 @@ fn yenc(first: &[u8], text: &[u8], mut at: usize) -> Option<(Found, usize)> {
                 }
             }
         }
+        if bytes.len() > bytes_max {
+            return Err(TooMuch);
+        }
     }
-    Some((Found { name: name.trim().to_owned(), origin: Origin::Yenc, bytes: bytes.into(), note }, at))
+    Ok(Some((Found { name: name.trim().to_owned(), origin: Origin::Yenc, bytes: bytes.into(), note }, at)))
 }

@@ -246,3 +246,32 @@ fn what_begins_like_a_message_and_has_no_fields_is_looked_at_once() {
         }
     }
 }
+
+#[test]
+fn files_in_a_text_stay_within_what_may_be_decoded() {
+    let limits = Limits { decoded_bytes_max: 10_000, ..LIMITS };
+    let read = |text: &str| {
+        let mail = format!("From: a@nordwind.example\r\nContent-Type: text/plain\r\n\r\n{text}");
+        super::read(Bytes::from(mail), &limits)
+    };
+    // Lines that say 63 bytes and carry none.
+    let hollow = format!("begin 644 x\n{}end\n", "_\n".repeat(10_000));
+    let message = read(&hollow).expect("a message");
+    let file = message.parts.last().expect("a file");
+    assert_eq!((file.name.as_deref(), whole(file).len()), (Some("x"), 0));
+    assert!(file.note.is_some(), "that it lacks what it says is told");
+
+    let line = format!("M{}\n", "#".repeat(60));
+    let uuencoded = format!("begin 644 x\n{}end\n", line.repeat(300));
+    let base64 = format!("begin-base64 644 x\n{}====\n", format!("{}\n", "QUJD".repeat(15)).repeat(300));
+    let yenc = format!("=ybegin line=128 size=1 name=x\n{}=yend size=1\n", format!("{}\n", "k".repeat(100)).repeat(300));
+    for text in [uuencoded, base64, yenc] {
+        assert_eq!(read(&text).map(|_| ()).expect_err("too much").why, Why::TooMuch, "{}", &text[..20]);
+    }
+    // It stops where the limit is, not at the end that would make a file of it.
+    let endless = format!("begin 644 x\n{}", line.repeat(300));
+    assert_eq!(read(&endless).map(|_| ()).expect_err("too much").why, Why::TooMuch);
+    let two = format!("begin 644 x\n{}end\n", line.repeat(120)).repeat(2);
+    assert_eq!(read(&two).map(|_| ()).expect_err("too much").why, Why::TooMuch, "files are counted together");
+    assert_eq!(read(&two[..two.len() / 2]).expect("one fits").parts.len(), 2);
+}

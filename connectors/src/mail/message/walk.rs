@@ -157,11 +157,13 @@ impl Walk<'_> {
         if content.coding == Coding::Plain {
             return Ok(content.bytes.clone());
         }
-        let bytes = content.whole(self.decoded_left).ok_or_else(|| {
-            Unread::too_much(format!("what lies in it decodes to more than {} bytes", self.limits.decoded_bytes_max))
-        })?;
+        let bytes = content.whole(self.decoded_left).ok_or_else(|| self.decodes_to_too_much())?;
         self.decoded_left -= bytes.len();
         Ok(bytes)
+    }
+
+    fn decodes_to_too_much(&self) -> Unread {
+        Unread::too_much(format!("what lies in it decodes to more than {} bytes", self.limits.decoded_bytes_max))
     }
 
     fn entity(&mut self, fields: &Fields, body: Bytes, place: &Place) -> Result<(), Unread> {
@@ -283,15 +285,12 @@ impl Walk<'_> {
         }
         let left = self.decoded_left;
         let text = self.decoded(content)?;
-        let files = inline::files(&text);
+        let files = inline::files(&text, self.decoded_left).map_err(|inline::TooMuch| self.decodes_to_too_much())?;
         if files.is_empty() {
             // It was looked at and is not kept.
             self.decoded_left = left;
         }
-        let found: usize = files.iter().map(|file| file.bytes.len()).sum();
-        self.decoded_left = self.decoded_left.checked_sub(found).ok_or_else(|| {
-            Unread::too_much(format!("what lies in it decodes to more than {} bytes", self.limits.decoded_bytes_max))
-        })?;
+        self.decoded_left -= files.iter().map(|file| file.bytes.len()).sum::<usize>();
         Ok(files)
     }
 
