@@ -37,6 +37,9 @@ use part::Look;
 
 /// Parts that a receipt lists; it counts the others.
 const PARTS_LISTED_MAX: usize = 300;
+/// A sender of more characters is none, and of a subject no more are asked.
+const ADDRESS_CHARS_MAX: usize = 1_000;
+const SUBJECT_CHARS_MAX: usize = 4_000;
 /// Texts of a header that a receipt repeats are cut.
 const TEXT_CHARS_MAX: usize = 512;
 
@@ -179,15 +182,19 @@ fn unread(unread: Unread) -> Stop {
     }
 }
 
-/// What the tenant's policy makes of it; parts that no rule names are left out.
+/// What the tenant's policy makes of it; parts that no rule names are left out. The message itself is judged, not what the
+/// receipt repeats of it: cut off in the right place, a stranger's address is a known one.
 fn judge(policy: &MailPolicy, report: &mut MailReport, message: &Message, looks: &mut [Look]) {
     let names: Vec<&str> = message.parts.iter().filter_map(|part| part.name.as_deref()).collect();
-    let facts = MailFacts {
-        from: &report.from,
-        subject: report.subject.as_deref().unwrap_or_default(),
-        attachments: &names,
-        proof: &report.proof,
-    };
+    let from: Vec<String> = message.fields.addresses("from").into_iter().map(|from| from.address).collect();
+    let is_too_long = |address: &String| address.chars().nth(ADDRESS_CHARS_MAX).is_some();
+    let from: Vec<String> = from
+        .into_iter()
+        .filter(|address| !address.is_empty())
+        .map(|address| if is_too_long(&address) { String::new() } else { address })
+        .collect();
+    let subject: String = message.fields.text("subject").unwrap_or_default().chars().take(SUBJECT_CHARS_MAX).collect();
+    let facts = MailFacts { from: &from, subject: &subject, attachments: &names, proof: &report.proof };
     report.policy = policy.judge(&facts);
     for (part, look) in message.parts.iter().zip(looks) {
         if look.may_be_report() && !policy.takes(&report.policy, part.name.as_deref()) {

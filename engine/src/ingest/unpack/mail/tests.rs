@@ -142,3 +142,28 @@ fn only_a_proof_that_failed_makes_cbps_name_suspect() {
     assert_eq!(concluded("cbp.dhs.gov", TemporaryError), MailClass::Other);
     assert_eq!(concluded("notcbp.gov", Fail), MailClass::Other);
 }
+
+#[test]
+fn the_policy_judges_whole_addresses_and_not_what_a_receipt_repeats() {
+    let taken = |from: &str, subject: &str, policy: &MailPolicy| {
+        let mail = format!("From: <{from}>\r\nDate: today\r\nSubject: {subject}\r\n\r\n{TABLE}");
+        let message = message::read(Bytes::from(mail), &LIMITS).expect("a message");
+        let mut looks: Vec<Look> = message.parts.iter().map(|part| part::look(part, &BTreeMap::new())).collect();
+        let mut report = MailReport::default();
+        let _ = class::describe(&mut report, &message, &looks, None);
+        judge(policy, &mut report, &message, &mut looks);
+        report.policy.refused.is_none()
+    };
+    let policy = MailPolicy { senders: vec!["nordwind.example".to_owned()], ..MailPolicy::default() };
+    assert!(taken("reports@nordwind.example", "", &policy));
+    for length in 200..300 {
+        let from = format!("{}@nordwind.example.kettle.example", "a".repeat(length));
+        assert!(!taken(&from, "", &policy), "{length} characters");
+    }
+    assert!(!taken(&format!("{}@nordwind.example", "a".repeat(ADDRESS_CHARS_MAX)), "", &policy));
+    let rule = bonded_schemas::mail::MatchRule { subject: Some("*weekly".to_owned()), ..Default::default() };
+    let policy = MailPolicy { rules: vec![rule], only_matching: true, ..MailPolicy::default() };
+    let long = "a ".repeat(200);
+    assert!(taken("reports@nordwind.example", &format!("{long}weekly"), &policy));
+    assert!(!taken("reports@nordwind.example", &format!("{}weekly not", "a".repeat(250)), &policy));
+}
