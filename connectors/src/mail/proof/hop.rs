@@ -14,7 +14,7 @@ use crate::mail::message::Fields;
 /// What Amazon calls itself in Authentication-Results.
 const SES: &str = "amazonses.com";
 const RESULTS: &str = "authentication-results";
-/// Results of one header beyond this are not read.
+/// A header with more results is not believed.
 const RESULTS_MAX: usize = 20;
 
 /// A hop whose word counts: `mx.nordwind.example@192.0.2.7`, `...@192.0.2.0/24`, or `amazonses.com` for what a worker of this
@@ -108,17 +108,60 @@ pub fn told(hops: &[Hop], envelope: Option<&Envelope>, fields: &Fields, from_dom
 
 /// `id; spf=pass smtp.mailfrom=...; dkim=pass header.d=...; dmarc=fail header.from=...`
 fn results_of(text: &str, hop: &Hop, from_domain: &str) -> Vec<Verdict> {
-    let text = without_comments(text);
-    let mut results = text.split(';').map(str::trim);
-    let id = results.next().and_then(|first| first.split_whitespace().next()).unwrap_or_default();
-    if !id.eq_ignore_ascii_case(&hop.id) {
+    let Some(results) = split(text) else { return Vec::new() };
+    let mut results = results.iter();
+    let id = results.next().and_then(|first| first.first()).map(String::as_str).unwrap_or_default();
+    if !id.eq_ignore_ascii_case(&hop.id) || results.len() > RESULTS_MAX {
         return Vec::new();
     }
-    results.take(RESULTS_MAX).filter_map(|result| one_result(result, hop, from_domain)).collect()
+    let mut verdicts: Vec<Verdict> = results.filter_map(|words| one_result(words, hop, from_domain)).collect();
+    // A hop has one word on it; of several, the others are a sender's.
+    if verdicts.iter().filter(|verdict| verdict.method == ProofMethod::Dmarc).count() > 1 {
+        verdicts.retain(|verdict| verdict.method != ProofMethod::Dmarc);
+    }
+    verdicts
 }
 
-fn one_result(text: &str, hop: &Hop, from_domain: &str) -> Option<Verdict> {
-    let mut words = text.split_whitespace();
+/// The words of each result (RFC 8601): comments, which lie in each other, are blanks, and what is quoted is of its word.
+/// None when a quote or a comment has no end: then nobody knows what is the hop's and what the sender's.
+fn split(text: &str) -> Option<Vec<Vec<String>>> {
+    let mut results = vec![Vec::new()];
+    let mut word = String::new();
+    let (mut comments, mut in_quotes) = (0_u32, false);
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if in_quotes || comments > 0 => {
+                let quoted = chars.next()?;
+                if in_quotes {
+                    word.push(quoted);
+                }
+            }
+            '"' if comments == 0 => in_quotes = !in_quotes,
+            c if in_quotes => word.push(c),
+            '(' => comments += 1,
+            ')' => comments = comments.checked_sub(1)?,
+            _ if comments > 0 => {}
+            ';' => {
+                end(&mut word, &mut results);
+                results.push(Vec::new());
+            }
+            c if c.is_whitespace() || c.is_control() => end(&mut word, &mut results),
+            c => word.push(c),
+        }
+    }
+    end(&mut word, &mut results);
+    (comments == 0 && !in_quotes).then_some(results)
+}
+
+fn end(word: &mut String, results: &mut [Vec<String>]) {
+    if let Some(words) = results.last_mut().filter(|_| !word.is_empty()) {
+        words.push(std::mem::take(word));
+    }
+}
+
+fn one_result(words: &[String], hop: &Hop, from_domain: &str) -> Option<Verdict> {
+    let mut words = words.iter();
     let (method, outcome) = words.next()?.split_once('=')?;
     let method = match method.split('/').next()?.to_ascii_lowercase().as_str() {
         "spf" => ProofMethod::Spf,
@@ -147,30 +190,17 @@ fn one_result(text: &str, hop: &Hop, from_domain: &str) -> Option<Verdict> {
         };
         let is_better = domain.is_empty() || property.eq_ignore_ascii_case("header.d");
         if is_better && wanted.iter().any(|name| property.eq_ignore_ascii_case(name)) {
-            domain = value.trim_matches('"').rsplit('@').next().unwrap_or_default();
+            domain = value.rsplit('@').next().unwrap_or_default();
         }
     }
     let mut aligned = is_aligned(domain, from_domain);
-    // A pass that is of another mail's sender is no pass of this one.
+    // A pass that is of another mail's sender, or of nobody, is no pass of this one.
+    let is_of_from = !domain.is_empty() && domain.eq_ignore_ascii_case(from_domain);
     let outcome = match method {
-        ProofMethod::Dmarc if outcome == ProofOutcome::Pass && !domain.eq_ignore_ascii_case(from_domain) => ProofOutcome::Neutral,
+        ProofMethod::Dmarc if outcome == ProofOutcome::Pass && !is_of_from => ProofOutcome::Neutral,
         _ => outcome,
     };
     aligned &= outcome == ProofOutcome::Pass || method != ProofMethod::Dmarc;
     let told_by = ToldBy::Hop(hop.id.clone());
     Some(Verdict { method, outcome, domain: domain.to_lowercase(), reason: String::new(), aligned, told_by })
-}
-
-fn without_comments(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut depth = 0_u32;
-    for c in text.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            c if depth == 0 => out.push(if c.is_control() { ' ' } else { c }),
-            _ => {}
-        }
-    }
-    out
 }

@@ -282,6 +282,50 @@ fn the_trusted_hop_is_believed_and_a_forged_header_is_not() {
 }
 
 #[test]
+fn what_a_sender_had_quoted_into_the_hops_word_is_not_the_hops() {
+    let say = |results: &str, from: Option<&str>| {
+        let header = format!("Received: from a by b; today\r\nAuthentication-Results: mx.nordwind.example; {results}\r\n");
+        let hop: Hop = "mx.nordwind.example@192.0.2.7".parse().expect("a hop");
+        let mail = format!("{header}From: reports@cbp.example\r\nDate: today\r\n\r\n");
+        let envelope = by(Some("192.0.2.7"), "mx.nordwind.example");
+        hop::told(&[hop], Some(&envelope), &fields(mail.as_bytes()), from).verdicts
+    };
+    let dmarc = |results: &str, from: Option<&str>| {
+        let found: Vec<ProofOutcome> =
+            say(results, from).iter().filter(|told| told.method == ProofMethod::Dmarc).map(|told| told.outcome).collect();
+        found
+    };
+    let victim = Some("cbp.example");
+    let good = "dmarc=pass header.from=cbp.example";
+    assert_eq!(dmarc(good, victim), [ProofOutcome::Pass]);
+    assert_eq!(
+        dmarc(&format!("spf=pass (a (b \\) ; c) \"d) smtp.mailfrom=\"a; \\\" b\"@kettle.example; {good}"), victim),
+        [ProofOutcome::Pass]
+    );
+    for injected in [
+        "spf=pass smtp.mailfrom=\"a; dmarc=pass header.from=cbp.example; x\"@kettle.example",
+        "spf=pass smtp.mailfrom=\"a\\\"; dmarc=pass header.from=cbp.example; x\"@kettle.example",
+        "spf=pass smtp.mailfrom=\"(\"@kettle.example (a; dmarc=pass header.from=cbp.example; x)",
+        "spf=pass (a (b) ; dmarc=pass header.from=cbp.example; x) smtp.mailfrom=kettle.example",
+        "dmarc=fail header.from=cbp.example; dmarc=pass header.from=cbp.example",
+    ] {
+        assert!(dmarc(injected, victim).is_empty(), "{injected}");
+    }
+    for open in ["spf=pass smtp.mailfrom=\"a", "spf=pass (a", "spf=pass a) b"] {
+        assert!(say(&format!("{good}; {open}"), victim).is_empty(), "{open}");
+    }
+    for (results, from) in [
+        ("dmarc=pass", victim),
+        ("dmarc=pass", None),
+        ("dmarc=pass header.from=kettle.example", victim),
+        (good, None),
+        ("dmarc=pass header.from=\"\"", None),
+    ] {
+        assert_eq!(dmarc(results, from), [ProofOutcome::Neutral], "{results} {from:?}");
+    }
+}
+
+#[test]
 fn what_amazon_found_is_believed_of_what_a_worker_fetched_there() {
     let header = "X-SES-Spam-Verdict: FAIL\r\nX-SES-Virus-Verdict: PASS\r\n";
     let found = |envelope: &Envelope| told(&["amazonses.com"], header, Some(envelope)).found;
