@@ -49,20 +49,16 @@ impl Maildir {
 
     /// Takes in what is there; answers how many.
     pub async fn look(&mut self, intake: &Intake) -> Result<usize> {
-        let folder = self.folder.join("new");
-        let files = blocking(move || list(&folder)).await?;
-        self.left.retain(|path, _| files.contains(path));
+        let (folder, left) = (self.folder.join("new"), self.left.clone());
+        let (files, left) = blocking(move || list(&folder, left, Instant::now(), LISTED_MAX)).await?;
+        self.left = left;
         let mut taken = 0;
         for path in files {
-            let now = Instant::now();
-            if self.left.get(&path).is_some_and(|again_at| *again_at > now) {
-                continue;
-            }
             match self.take(intake, &path).await {
                 Ok(()) => taken += 1,
                 Err(error) => {
                     tracing::warn!(target: "serve.mail", %error, "a message stays in the Maildir");
-                    self.left.insert(path, now + AGAIN_AFTER);
+                    self.left.insert(path, Instant::now() + AGAIN_AFTER);
                 }
             }
         }
@@ -113,19 +109,33 @@ pub(super) struct Head {
     pub return_path: Option<String>,
 }
 
-/// The files of `new`, by name.
-fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+/// What is to be taken up, and what of `left` is still there. Files that nobody looked at come first, each sort by name; those
+/// that wait are not counted: however many are for nobody, they hold up no other.
+pub(super) fn list(
+    folder: &Path,
+    mut left: HashMap<PathBuf, Instant>,
+    now: Instant,
+    listed_max: usize,
+) -> Result<(Vec<PathBuf>, HashMap<PathBuf, Instant>)> {
     let entries = fs::read_dir(folder).map_err(|error| cannot("list", folder, error))?;
-    let mut files = Vec::new();
-    for entry in entries.take(LISTED_MAX) {
+    let (mut files, mut again, mut still) = (Vec::new(), Vec::new(), HashMap::new());
+    for entry in entries {
         let path = entry.map_err(|error| cannot("list", folder, error))?.path();
+        if let Some((path, again_at)) = left.remove_entry(&path) {
+            if again_at <= now && again.len() < listed_max {
+                again.push(path.clone());
+            }
+            still.insert(path, again_at);
         // Gone since it was listed, or a folder, a link, a pipe: no message.
-        if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file()) {
+        } else if files.len() < listed_max && fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file()) {
             files.push(path);
         }
     }
     files.sort();
-    Ok(files)
+    again.sort();
+    files.extend(again);
+    files.truncate(listed_max);
+    Ok((files, still))
 }
 
 fn open(path: &Path) -> Result<(fs::File, Head)> {

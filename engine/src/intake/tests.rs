@@ -432,3 +432,21 @@ async fn a_maildir_is_taken_in_by_what_its_mail_server_wrote_on_top() {
     assert_eq!(landed[0].envelope.as_ref().unwrap().mail_from.as_deref(), Some("ace@sender.example"));
     assert_eq!(office.landed(THEIRS).await, [], "what stands below the first one is the sender's word");
 }
+
+#[test]
+fn mail_that_waits_in_a_maildir_hides_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["1", "2", "3"].map(|name| folder.path().join(name));
+    paths.iter().for_each(|path| std::fs::write(path, "x").unwrap());
+    let now = tokio::time::Instant::now();
+    let later = now + Duration::from_secs(60);
+    for other in &paths {
+        let waits = paths.iter().filter(|path| *path != other).map(|path| (path.clone(), later));
+        let gone = (folder.path().join("gone"), later);
+        let (files, left) = maildir::list(folder.path(), waits.chain([gone]).collect(), now, 1).unwrap();
+        assert_eq!(files, [other.clone()]);
+        assert_eq!(left.len(), 2, "what is gone is forgotten");
+        let (files, _) = maildir::list(folder.path(), left, later, 2).unwrap();
+        assert_eq!((files.len(), &files[0]), (2, other), "what nobody looked at comes before what is tried again");
+    }
+}
