@@ -21,6 +21,9 @@ pub use coding::{Coding, Content};
 pub use fields::{Address, Fields};
 pub use look::{LOOK_BYTES, is_message};
 
+/// The note of a winmail.dat that does not open, or breaks off before anything comes out.
+pub const WINMAIL_BROKEN: &str = "a winmail.dat that cannot be read; ask for the file without Outlook's rich text";
+
 /// How far a message is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

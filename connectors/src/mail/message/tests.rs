@@ -275,3 +275,17 @@ fn files_in_a_text_stay_within_what_may_be_decoded() {
     assert_eq!(read(&two).map(|_| ()).expect_err("too much").why, Why::TooMuch, "files are counted together");
     assert_eq!(read(&two[..two.len() / 2]).expect("one fits").parts.len(), 2);
 }
+
+#[test]
+fn a_winmail_dat_of_which_nothing_comes_out_is_a_part() {
+    for (bytes, broken) in
+        [(&b"\x78\x9f\x3e\x22"[..], true), (b"\x78\x9f\x3e\x22\x01\x00\x02\x0f\x80", true), (b"\x78\x9f\x3e\x22\x01\x00", false)]
+    {
+        let head = b"From: a@nordwind.example\r\nContent-Type: application/ms-tnef; name=winmail.dat\r\n\r\n";
+        let message = read(&[head, bytes].concat()).expect("a message");
+        let [part] = message.parts.as_slice() else { panic!("{} parts", message.parts.len()) };
+        assert_eq!(part.note.as_deref() == Some(WINMAIL_BROKEN), broken, "{:?}", part.note);
+        assert!(part.note.is_some() && part.name.as_deref() == Some("winmail.dat"));
+        assert_eq!(whole(part), bytes);
+    }
+}

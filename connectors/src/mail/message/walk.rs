@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mail_parser::ContentType;
 
 use super::{
-    Coding, Content, Disposition, Fields, Limits, Message, Origin, Part, Unread, Why, inline,
+    Coding, Content, Disposition, Fields, Limits, Message, Origin, Part, Unread, WINMAIL_BROKEN, Why, inline,
     look::{LOOK_BYTES, is_message},
     tnef,
 };
@@ -227,9 +227,14 @@ impl Walk<'_> {
         place: &Place,
     ) -> Result<(), Unread> {
         let head = content.head(LOOK_BYTES);
+        let mut note = note;
         if head.starts_with(&tnef::MAGIC) {
             let bytes = self.decoded(&content)?;
-            return self.winmail(&bytes, place);
+            // What nothing comes out of is a part itself.
+            match self.winmail(&bytes, place)? {
+                None => return Ok(()),
+                Some(told) => note = Some(told),
+            }
         }
         // Some programs attach a message as a file of no type.
         let may_be_message = !kind.starts_with("text/") && kind != "message/delivery-status" && !place.in_report;
@@ -294,18 +299,25 @@ impl Walk<'_> {
         Ok(files)
     }
 
-    fn winmail(&mut self, bytes: &Bytes, place: &Place) -> Result<(), Unread> {
-        let Some(opened) = tnef::open(bytes) else { return Ok(()) };
+    /// What is wrong with it, when nothing comes out.
+    fn winmail(&mut self, bytes: &Bytes, place: &Place) -> Result<Option<&'static str>, Unread> {
+        let Some(opened) = tnef::open(bytes) else { return Ok(Some(WINMAIL_BROKEN)) };
         if let Some(note) = &opened.note {
             self.note(&format!("winmail.dat: {note}"));
+        }
+        if opened.text.is_none() && opened.files.is_empty() {
+            return Ok(Some(if opened.note.is_some() { WINMAIL_BROKEN } else { "a winmail.dat without a file or a text in it" }));
         }
         let text = opened.text.map(|bytes| tnef::File { bytes, media_type: Some("text/plain".into()), ..tnef::File::default() });
         for (at, file) in text.into_iter().chain(opened.files).enumerate() {
             let inner = place.inner(at + 1);
             self.open(&inner)?;
+            let mut note = file.note;
             if file.is_message {
-                self.winmail(&file.bytes, &Place { forwarded: true, ..inner })?;
-                continue;
+                match self.winmail(&file.bytes, &Place { forwarded: true, ..inner.clone() })? {
+                    None => continue,
+                    told => note = note.or(told.map(str::to_owned)),
+                }
             }
             if is_message(&file.bytes) {
                 let said = Said {
@@ -330,11 +342,11 @@ impl Walk<'_> {
                 within: None,
                 forwarded: place.forwarded,
                 has_content_id: false,
-                note: file.note,
+                note,
                 content: Content::plain(file.bytes),
             });
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Where the parts of a multipart lie; none when its boundary, named or guessed, does not stand in it.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use bonded_connectors::mail::message::{Disposition, LOOK_BYTES, Origin, Part};
+use bonded_connectors::mail::message::{Disposition, LOOK_BYTES, Origin, Part, WINMAIL_BROKEN};
 use bonded_schemas::{Mapping, QuarantineReason, Registry, Report};
 
 use super::super::{Packed, limits::Allowance, zip};
@@ -12,6 +12,10 @@ use crate::{
     ingest::parse::{HEAD_BYTES_MAX, HeadOutcome, find_head},
     settings::UnpackSettings,
 };
+
+/// What an OpenDocument workbook says of itself in its first file, which is not compressed.
+const SPREADSHEET: &[u8] = b"application/vnd.oasis.opendocument.spreadsheet";
+const MIMETYPE_WITHIN_BYTES: usize = 512;
 
 /// What was found in a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +76,10 @@ pub(super) fn look(part: &Part, mappings: &BTreeMap<Report, Mapping>) -> Look {
     }
     if is_executable(part, &head) {
         return Look::Executable;
+    }
+    // A report may lie in it: it is kept and quarantined by itself.
+    if part.note.as_deref() == Some(WINMAIL_BROKEN) {
+        return Look::Packed;
     }
     match Packed::of(&head[..head.len().min(LOOK_BYTES)]) {
         Some(Packed::Zip) => {
@@ -157,14 +165,18 @@ fn is_executable(part: &Part, head: &[u8]) -> bool {
     is_program || ending.is_some_and(|ending| ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending)))
 }
 
-/// A letter or a presentation, which is a zip, too.
+/// A letter or a presentation, which is a zip, too. Workbooks of other programs are opened: their quarantine says what to ask for.
 fn is_other_document(part: &Part) -> bool {
     let allowance = Allowance::new(&UnpackSettings::default(), u64::MAX);
     // As much as is decoded anyway when it is delivered.
     let Some(bytes) = part.content.whole(part.content.encoded_bytes()) else { return false };
     let Ok(entries) = zip::entries(&mut &bytes[..], &allowance) else { return false };
     let has = |name: &str| entries.iter().any(|entry| entry.name.eq_ignore_ascii_case(name));
-    (has("[Content_Types].xml") || has("mimetype")) && !has("xl/workbook.xml")
+    let is_spreadsheet =
+        bytes[..bytes.len().min(MIMETYPE_WITHIN_BYTES)].windows(SPREADSHEET.len()).any(|part| part == SPREADSHEET)
+            || part.name.as_deref().is_some_and(|name| name.to_ascii_lowercase().ends_with(".ods"));
+    let is_workbook = has("xl/workbook.xml") || has("xl/workbook.bin") || (has("mimetype") && is_spreadsheet);
+    (has("[Content_Types].xml") || has("mimetype")) && !is_workbook
 }
 
 fn kind_of(part: &Part, head: &[u8]) -> String {

@@ -167,3 +167,12 @@ fn the_policy_judges_whole_addresses_and_not_what_a_receipt_repeats() {
     assert!(taken("reports@nordwind.example", &format!("{long}weekly"), &policy));
     assert!(!taken("reports@nordwind.example", &format!("{}weekly not", "a".repeat(250)), &policy));
 }
+
+#[test]
+fn a_broken_winmail_dat_is_taken_so_that_it_is_heard_of() {
+    let mail =
+        b"From: a@nordwind.example\r\nContent-Type: application/ms-tnef; name=winmail.dat\r\n\r\n\x78\x9f\x3e\x22\x01\0\x02";
+    let message = message::read(Bytes::from_static(mail), &LIMITS).expect("a message");
+    let looks: Vec<Look> = message.parts.iter().map(|part| part::look(part, &BTreeMap::new())).collect();
+    assert_eq!(looks, [Look::Packed]);
+}
