@@ -176,3 +176,14 @@ fn a_broken_winmail_dat_is_taken_so_that_it_is_heard_of() {
     let looks: Vec<Look> = message.parts.iter().map(|part| part::look(part, &BTreeMap::new())).collect();
     assert_eq!(looks, [Look::Packed]);
 }
+
+#[test]
+fn a_binary_workbook_is_opened_so_that_it_is_heard_of() {
+    let packed = |files: &[(&str, &[u8])]| {
+        let head = b"From: a@nordwind.example\r\nContent-Disposition: attachment; filename=a.bin\r\n\r\n";
+        let mail = [&head[..], &crate::ingest::unpack::pack::zip(files)].concat();
+        let message = message::read(Bytes::from(mail), &LIMITS).expect("a message");
+        part::look(&message.parts[0], &BTreeMap::new())
+    };
+    assert_eq!(packed(&[("[Content_Types].xml", b"x"), ("xl/workbook.bin", b"x")]), Look::Packed);
+}
