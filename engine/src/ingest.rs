@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use bonded_connectors::{lake::Outcome, store::ledger::LedgerRow};
 use bonded_schemas::{Channel, Delivery, DeliveryState, Envelope, Quarantine, Receipt};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use tokio::io::AsyncRead;
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     lakehouse::{Lakehouse, Tenant},
 };
 
@@ -27,6 +27,9 @@ pub use check::{DriftAlert, QuarantineAlert};
 pub use queued::{give_up, is_done, land_only, resume, work};
 pub(crate) use rows::ensure_table;
 use unpack::{Nesting, Packed};
+
+/// ACE has no reports of before.
+const AS_OF_YEAR_MIN: i32 = 2000;
 
 /// What is to be ingested.
 pub struct Source<'a> {
@@ -70,7 +73,18 @@ pub async fn ingest(house: &Lakehouse, tenant: &Tenant, source: Source<'_>) -> R
     run(house, tenant, landed, &mut Nesting::default()).await
 }
 
+/// Of what a sender says: a time to come would close windows that nobody waits for yet, and hide that their runs are missing.
+pub(crate) fn check_as_of(house: &Lakehouse, as_of: Option<DateTime<Utc>>) -> Result<()> {
+    // Where it is tomorrow already, a bare date is ahead of the clock.
+    let latest = house.clock.now() + TimeDelta::days(1);
+    match as_of.is_none_or(|as_of| as_of.year() >= AS_OF_YEAR_MIN && as_of <= latest) {
+        true => Ok(()),
+        false => Err(Error::input(format!("as_of is a time that has been, of the year {AS_OF_YEAR_MIN} or later"))),
+    }
+}
+
 async fn land(house: &Lakehouse, tenant: &Tenant, source: Source<'_>) -> Result<Landed> {
+    check_as_of(house, source.as_of)?;
     let origin = land::Origin {
         file_name: source.file_name,
         channel: source.channel,

@@ -11,6 +11,7 @@ use bonded_connectors::{
         audit::NewEvent,
         ledger::LedgerRow,
         uploads::{Begun, UploadLimits, UploadRow},
+        windows::RepeatRow,
     },
 };
 use bonded_schemas::Channel;
@@ -94,6 +95,7 @@ pub enum Whole {
 }
 
 pub async fn begin(house: &Lakehouse, tenant: &Tenant, caller: &str, poa: Option<&str>, what: &Announced) -> Result<Start> {
+    ingest::check_as_of(house, what.as_of)?;
     let limits = &house.settings.uploads;
     let most = house.settings.ingest.file_bytes_max.min(PIECES_MAX.saturating_mul(limits.piece_bytes_max));
     if what.size_bytes > most.min(limits.bytes_max) {
@@ -101,6 +103,12 @@ pub async fn begin(house: &Lakehouse, tenant: &Tenant, caller: &str, poa: Option
     }
     let keyed_digest = RawZone::name_of(&tenant.names, &what.sha256)?;
     if let Some(known) = tenant.ledger.delivery_by_digest(&keyed_digest).await? {
+        if ingest::is_done(&known) {
+            // What was expected may have come with old bytes: the watch wants to know.
+            let received_at = house.clock.now();
+            let as_of = what.as_of.unwrap_or(received_at);
+            tenant.ledger.record_repeat(&RepeatRow { delivery_id: known.delivery_id, received_at, as_of }).await?;
+        }
         return Ok(Start::Known(Box::new(known)));
     }
     sweep(house, tenant).await?;

@@ -240,7 +240,7 @@ impl Window {
 /// Which arrival closes which window, by due time: at most one each, and each arrival at most one. `windows` are in order of
 /// their due times, and what is closed stays as it is.
 ///
-/// An arrival is at home in the last window that had opened at its as-of time. Of those at home in an unclosed window, the
+/// An arrival is at home in the last window that had opened at its as-of time, and at its arrival. Of those at home in an unclosed window, the
 /// first to arrive closes it.
 pub fn assign(windows: &[Window], arrivals: &[Arrival]) -> BTreeMap<DateTime<Utc>, Arrival> {
     // The earliest opening from each window on, so that the last one that had opened is found by halves.
@@ -249,7 +249,9 @@ pub fn assign(windows: &[Window], arrivals: &[Arrival]) -> BTreeMap<DateTime<Utc
         opened[at - 1] = opened[at - 1].min(opened[at]);
     }
     let at_home = |arrival: &Arrival| {
-        let at = opened.partition_point(|opened| *opened <= arrival.as_of).checked_sub(1)?;
+        // No run is of later than its arrival, whatever it says.
+        let as_of = arrival.as_of.min(arrival.received_at);
+        let at = opened.partition_point(|opened| *opened <= as_of).checked_sub(1)?;
         Some(&windows[at]).filter(|home| home.is_unclosed())
     };
     let candidates: Vec<(&Window, &Arrival)> = arrivals.iter().filter_map(|arrival| Some((at_home(arrival)?, arrival))).collect();

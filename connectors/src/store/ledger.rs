@@ -163,7 +163,8 @@ fn ledger_row(row: &AnyRow) -> Result<LedgerRow> {
     let damaged = |what: &str| Error::new(ErrorKind::Damaged, format!("the ledger's {what} is not readable"));
     let text = |index: usize| row.try_get::<String, _>(index);
     let time = |index: usize, what: &str| -> Result<DateTime<Utc>> {
-        DateTime::parse_from_rfc3339(&text(index)?).map(|at| at.to_utc()).map_err(|_| damaged(what))
+        // Also a year of five digits, which is written and which RFC 3339 does not know.
+        text(index)?.parse().map_err(|_| damaged(what))
     };
     let report: Option<String> = row.try_get(3)?;
     Ok(LedgerRow {

@@ -369,7 +369,7 @@ fn window(row: &AnyRow) -> Result<WindowRow> {
 fn repeat(row: &AnyRow) -> Result<RepeatRow> {
     let time = |at: usize| -> Result<DateTime<Utc>> {
         let text = row.try_get::<String, _>(at)?;
-        DateTime::parse_from_rfc3339(&text).map(|at| at.to_utc()).map_err(|_| damaged("time of a repeat"))
+        text.parse().map_err(|_| damaged("time of a repeat"))
     };
     let delivery_id = row.try_get::<String, _>(0)?.parse().map_err(|_| damaged("delivery of a repeat"))?;
     Ok(RepeatRow { delivery_id, received_at: time(1)?, as_of: time(2)? })

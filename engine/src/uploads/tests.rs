@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     ErrorKind,
+    demo::corpus::{Corpus, Plan as CorpusPlan},
     lakehouse::Doors,
     settings::{Settings, UploadSettings},
 };
@@ -215,4 +216,48 @@ async fn a_large_file_must_come_in_large_pieces() {
         Start::New(upload) => assert_eq!(upload.piece_bytes_min, PIECE_BYTES_MIN + 1),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn what_says_that_it_is_of_a_time_to_come_or_long_ago_is_refused_however_it_comes() {
+    let place = Place::new(UploadSettings::default()).await;
+    let now = place.clock.now();
+    for (as_of, taken) in [
+        ("+12026-01-01T00:00:00Z".parse().unwrap(), false),
+        ("1999-12-31T23:59:59Z".parse().unwrap(), false),
+        (now + TimeDelta::hours(25), false),
+        (now + TimeDelta::hours(23), true),
+        ("2000-01-01T00:00:00Z".parse().unwrap(), true),
+    ] {
+        let bytes = format!("of {as_of}");
+        let sha256 = sha256(bytes.as_bytes());
+        let what = Announced { file_name: "a.csv".into(), size_bytes: bytes.len() as u64, sha256, as_of: Some(as_of) };
+        let begun = begin(&place.house, &place.tenant, US, None, &what).await;
+        let mut bytes = bytes.as_bytes();
+        let (channel, as_of) = (Channel::Api, Some(as_of));
+        let source = Source { file_name: "a.csv".into(), bytes: &mut bytes, channel, as_of, envelope: None, poa: None };
+        let landed = ingest::land_only(&place.house, &place.tenant, source).await;
+        let kinds = [begun.err(), landed.err()].map(|error| error.map(|error| error.kind()));
+        assert_eq!(kinds, if taken { [None; 2] } else { [Some(ErrorKind::Input); 2] }, "{:?}", what.as_of);
+    }
+    assert_eq!(place.tenant.ledger.deliveries().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn known_bytes_that_are_announced_again_are_a_repeat_of_the_time_that_was_announced() {
+    let place = Place::new(UploadSettings::default()).await;
+    let mut bytes = Vec::new();
+    let corpus = Corpus::new(CorpusPlan::new(7, 20)).unwrap();
+    corpus.write(bonded_schemas::Report::Es003, &mut bytes).unwrap();
+    let mut plain = bytes.as_slice();
+    let source =
+        Source { file_name: "a.csv".into(), bytes: &mut plain, channel: Channel::Api, as_of: None, envelope: None, poa: None };
+    let first = ingest::ingest(&place.house, &place.tenant, source).await.unwrap().receipt.delivery;
+    place.clock.forward(TimeDelta::days(7));
+    let (now, as_of) = (place.clock.now(), place.clock.now() - TimeDelta::hours(3));
+    let size_bytes = bytes.len() as u64;
+    let what = Announced { file_name: "a.csv".into(), size_bytes, sha256: sha256(&bytes), as_of: Some(as_of) };
+    assert!(matches!(begin(&place.house, &place.tenant, US, None, &what).await.unwrap(), Start::Known(_)));
+    let repeat = RepeatRow { delivery_id: first.id, received_at: now, as_of };
+    assert_eq!(place.tenant.ledger.repeats().await.unwrap(), [repeat]);
 }

@@ -67,6 +67,17 @@ fn a_back_fill_closes_the_window_of_its_as_of_time_and_no_newer_one() {
 }
 
 #[test]
+fn what_says_that_it_is_of_a_time_to_come_closes_no_window_that_opens_after_its_arrival() {
+    let plan = plan("weekly Mon 06:00", "UTC", 2, 6);
+    let (windows, _) = plan.windows(at("2026-04-01T00:00:00Z"), at("2026-04-21T00:00:00Z"), &[], 100);
+    let received = windows[0].due_at + TimeDelta::hours(1);
+    let ahead = arrival(1, at("2099-01-01T00:00:00Z"), received);
+    assert_eq!(assign(&windows, &[ahead]).into_keys().collect::<Vec<_>>(), [windows[0].due_at], "that of its arrival");
+    let early = arrival(1, windows[0].due_at, windows[0].opens_at - TimeDelta::hours(1));
+    assert!(assign(&windows, &[early]).is_empty());
+}
+
+#[test]
 fn however_long_the_grace_somebody_is_told_a_day_after_it_was_due_and_only_once() {
     let plan = plan("monthly 1 06:00", "UTC", 0, 72);
     let (mut windows, _) = plan.windows(at("2026-04-30T00:00:00Z"), at("2026-05-02T00:00:00Z"), &[], 9);

@@ -96,15 +96,12 @@ async fn the_real_watch_on_a_real_lake_tells_exactly_what_was_planted() {
         plans.find(|plan| plan.schedule.cadence().to_string().starts_with(cadence)).expect("drawn sooner or later")
     };
     let plans = [wanted("weekly Mon 06:00", 0), wanted("weekly S", 1_000), wanted("monthly 1 06:00", 2_000)];
-    let drawn = |plan, seed| Script::drawn(seed, plan, &[], start(), TimeDelta::days(365));
+    // There is one watch, and one clock.
+    let drawn = |first: Option<&Script>, plan, seed| Script::drawn_on(first, seed, plan, &[], start(), TimeDelta::days(365));
     let mut scripts: Vec<Script> = Vec::new();
     for (plan, nth) in plans.into_iter().zip(0u64..) {
-        let script = drawn(plan, seed.wrapping_add(nth));
-        // There is one watch, and one clock.
-        scripts.push(match scripts.first() {
-            Some(first) => script.on_clock_of(first),
-            None => script,
-        });
+        let script = drawn(scripts.first(), plan, seed.wrapping_add(nth));
+        scripts.push(script);
     }
     let corpus = Corpus::new(CorpusPlan::new(seed, 2_000)).expect("a corpus");
 

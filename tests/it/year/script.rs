@@ -128,7 +128,7 @@ pub fn drawn_plan(seed: u64) -> Plan {
 }
 
 /// What the watch's clock shows: it is put forward or back a few times, for some hours.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Clock(Vec<(DateTime<Utc>, DateTime<Utc>, TimeDelta)>);
 
 impl Clock {
@@ -147,11 +147,25 @@ impl Clock {
 
 impl Script {
     pub fn drawn(seed: u64, plan: Plan, outages: &[Outage], start: DateTime<Utc>, length: TimeDelta) -> Self {
+        Self::drawn_on(None, seed, plan, outages, start, length)
+    }
+
+    /// A year on the clock and with the looks of another one from the same start.
+    pub fn drawn_on(
+        other: Option<&Script>,
+        seed: u64,
+        plan: Plan,
+        outages: &[Outage],
+        start: DateTime<Utc>,
+        length: TimeDelta,
+    ) -> Self {
         let mut rng = StdRng::seed_from_u64(seed ^ 0x5eed);
         let clock = Clock::drawn(&mut rng, start, length);
+        let clock = other.map_or(clock, |other| other.clock.clone());
         let end = start + length;
         let (windows, _) = plan.windows(start, end + TimeDelta::days(40), outages, 100_000);
         let looks = looks(&mut rng, &clock, start, end);
+        let looks = other.map_or(looks, |other| other.looks.clone());
         let (mut runs, mut all_sent) = (Vec::new(), Vec::new());
         let mut files = 0;
         // What closed the run before, if it came while it was expected and for the first time.
@@ -181,7 +195,7 @@ impl Script {
                 fate = Fate::OnTime;
             }
             // It says of itself when it was run, somewhere before the next window opens.
-            let as_of = window.opens_at + (next_opens - window.opens_at) / 2;
+            let middle = window.opens_at + (next_opens - window.opens_at) / 2;
             let within = |rng: &mut StdRng, from: DateTime<Utc>, until: DateTime<Utc>| {
                 from + TimeDelta::seconds(rng.random_range(0..(until - from).num_seconds().max(1)))
             };
@@ -192,8 +206,14 @@ impl Script {
                 Fate::BackFilled => Some(within(&mut rng, next_opens, next_opens + TimeDelta::days(20))),
                 _ => Some(within(&mut rng, window.due_at, window.grace_ends_at)),
             };
+            // A run that comes before its window opens, on the clock of whoever receives it, is none of that window.
+            let at = at.filter(|at| clock.reading(*at) >= window.opens_at);
+            if at.is_none() {
+                fate = Fate::Missed;
+            }
             let sent = at.map(|at| {
                 files += 1;
+                let as_of = middle.min(at);
                 let fresh = Sent { at, reading: clock.reading(at), as_of, file: files, content: files, rows: ROWS, again: false };
                 match (fate, before) {
                     (Fate::Thin, _) => Sent { rows: ROWS_THIN, ..fresh },
@@ -223,17 +243,6 @@ impl Script {
         }
         all_sent.sort_by_key(|sent: &Sent| sent.at);
         Self { plan, start, runs, sent: all_sent, looks, clock }
-    }
-
-    /// The same year on the clock that these looks were read from, of another script drawn from the same start.
-    pub fn on_clock_of(mut self, other: &Script) -> Self {
-        let clock = &other.clock;
-        self.sent.iter_mut().for_each(|sent| sent.reading = clock.reading(sent.at));
-        for run in &mut self.runs {
-            run.came = run.came.map(|(at, _)| (at, clock.reading(at)));
-        }
-        self.looks.clone_from(&other.looks);
-        self
     }
 
     /// From when things came and when somebody looked.
