@@ -1,7 +1,7 @@
 //! One look at one tenant: windows made, deliveries assigned, what is missing told.
 //! Promise: each step is one transaction with its alert, its joint check and its event; what another watch did first is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bonded_connectors::store::{
     alerts::NewAlert,
@@ -71,12 +71,16 @@ pub async fn look(house: &Lakehouse, tenant: &Tenant, elsewhere: &Elsewhere) -> 
     }
     let rows = tenant.ledger.windows((now - LOOK_BACK).timestamp_millis(), i64::MAX).await?;
     let arrivals = Arrivals::read(tenant).await?;
+    // Also of schedules that are no more: what closed a window closes no other, and must not stand before what may.
+    let spent: HashSet<&str> = rows.iter().filter_map(|row| row.closed_by.as_deref()).collect();
     for schedule in &schedules {
         let rows = rows.iter().filter(|row| row.schedule_id == schedule.row.schedule_id);
         let known = rows.map(|row| Ok((opened_window(tenant, row)?, row))).collect::<Result<Vec<_>>>()?;
         let mut windows: Vec<_> = known.iter().map(|(expected, _)| expected.window.clone()).collect();
         let needed = &schedule.plan.expects.columns;
-        let closers = window::assign(&windows, &arrivals.of(schedule.report)).into_iter();
+        let mut free = arrivals.of(schedule.report);
+        free.retain(|arrival| !spent.contains(arrival.id.to_string().as_str()));
+        let closers = window::assign(&windows, &free).into_iter();
         let closers = closers.map(|(due, arrival)| Ok((due, (arrival, arrivals.facts(tenant, &arrival, needed)?))));
         let closers: BTreeMap<_, _> = closers.collect::<Result<_>>()?;
         for step in window::turn(&schedule.plan.expects, &windows, &closers, now) {
@@ -179,7 +183,8 @@ fn alert(tenant: &Tenant, schedule: &Kept, expected: &Expected, told: Told, open
     let grace = window.grace_ends_at.format("%Y-%m-%d %H:%M UTC");
     let (severity, message) = match told {
         Told::Missed => (Severity::Error, format!("{report} was due {due} and did not come; its grace ended {grace}")),
-        Told::Overdue => (Severity::Warning, format!("{report} was due {due} and has not come; its grace ends {grace}")),
+        // Missed is not told after it, so this must reach whoever wants to hear of errors.
+        Told::Overdue => (Severity::Error, format!("{report} was due {due} and has not come; its grace ends {grace}")),
         Told::Content => {
             let marks: Vec<&str> = marks.iter().filter(|mark| mark.is_told()).map(|mark| mark.as_str()).collect();
             (Severity::Warning, format!("{report} due {due} came, but not as expected: {}", marks.join(", ")))
