@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bonded_connectors::store::windows::{ScheduleRow, WindowRow};
 use bonded_schemas::{
     DeliveryId, Report,
-    window::{Plan, State, Window},
+    window::{Excuse, Plan, State, Window},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,10 @@ const WINDOW: &str = "window-row";
 pub(crate) const LOOK_BACK: TimeDelta = TimeDelta::days(400);
 /// Windows that are made of one schedule in one step.
 const MADE_AT_ONCE_MAX: usize = 500;
+/// No run is moved farther than this.
+const MOVED_MAX: TimeDelta = TimeDelta::days(32);
+/// One each minute.
+const MOVED_COUNT_MAX: usize = 32 * 24 * 60;
 
 /// A schedule as kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -167,14 +171,27 @@ async fn make_of(tenant: &Tenant, mut kept: Kept, until: DateTime<Utc>) -> Resul
             return Ok(made);
         }
         let (windows, reached) = kept.plan.windows(made, until, bonded_schemas::window::outages(), MADE_AT_ONCE_MAX);
+        let moved = moved_over(&kept, made);
+        let windows = moved.into_iter().chain(windows);
         let expected = |window| Expected { report: kept.report, schedule_id: kept.row.schedule_id.clone(), window };
-        let rows = windows.into_iter().map(|window| sealed_window(tenant, &expected(window), 1)).collect::<Result<Vec<_>>>()?;
+        let rows = windows.map(|window| sealed_window(tenant, &expected(window), 1)).collect::<Result<Vec<_>>>()?;
         kept.row.made_ms = reached.timestamp_millis();
         kept.row.sealed = sealed_schedule(tenant, &kept)?;
         if kept.row.made_ms <= made.timestamp_millis() || !tenant.ledger.make_windows(&kept.row, &rows).await? {
             return Ok(made);
         }
     }
+}
+
+/// Runs from before a schedule was set that it moves to after that. Setting it took their windows back.
+fn moved_over(kept: &Kept, made: DateTime<Utc>) -> Vec<Window> {
+    if kept.plan.excuse != Excuse::Shift || made.timestamp_millis() != kept.set_at.timestamp_millis() {
+        return Vec::new();
+    }
+    let outages = bonded_schemas::window::outages();
+    let (mut windows, _) = kept.plan.windows(made - MOVED_MAX, made, outages, MOVED_COUNT_MAX);
+    windows.retain(|window| window.due_at > made);
+    windows
 }
 
 pub(crate) fn millis(ms: i64) -> DateTime<Utc> {
