@@ -17,6 +17,7 @@ use bonded::{
         freshness::{Standing, freshness},
     },
 };
+use bonded_connectors::store::{audit::NewEvent, windows::ScheduleRow};
 use bonded_queries::Format;
 use bonded_schemas::{
     Channel, Report, TenantId,
@@ -216,6 +217,70 @@ async fn a_watch_that_starts_past_a_deadline_tells_of_it_at_once() {
     assert_eq!(told.len(), 1);
     // A day after it was due, though its grace is longer.
     assert_eq!((told[0].told, told[0].due_at), (Told::Overdue, at(DUE)));
+    // Nothing more is told when its grace ends, so this one must reach who wants to hear of errors.
+    let alerts = house.tenant(LANTERN).await.ledger.alerts(watch::ALERT).await.expect("listed");
+    assert_eq!(alerts[0].severity, "error");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_closed_a_window_of_a_removed_schedule_does_not_stand_before_the_new_one() {
+    let house = House::at("2026-04-01T00:00:00Z").await;
+    let expect = || house.expect(LANTERN, Report::Es003, "weekly Mon 06:00", 6, Expectation::default());
+    expect().await;
+    let tenant = house.tenant(LANTERN).await;
+    house.deliver(LANTERN, Report::Es003, 1, at(DUE) - TimeDelta::minutes(30)).await;
+    assert_eq!(house.round().await, 0);
+    watch::plan::remove(&house.house, &tenant, Report::Es003).await.expect("removed");
+    expect().await;
+    house.clock.to(at(DUE) + TimeDelta::hours(6));
+    assert_eq!(house.round().await, 1, "nothing came for the new one");
+    house.deliver(LANTERN, Report::Es003, 2, at(DUE) + TimeDelta::hours(7)).await;
+    house.round().await;
+    let windows = watch::windows(&tenant, at("2026-04-01T00:00:00Z"), at(DUE)).await.expect("read");
+    let mut states: Vec<State> = windows.iter().map(|expected| expected.window.state).collect();
+    states.sort();
+    assert_eq!(states, [State::OnTime, State::Late]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_a_holiday_moved_is_still_expected_after_the_schedule_is_set_again() {
+    // Thanksgiving 2026 is Thursday, 26 November.
+    let house = House::at("2026-11-20T00:00:00Z").await;
+    let tenant = house.tenant(LANTERN).await;
+    let schedule = Schedule::parse("weekly Thu 06:00", "America/New_York").expect("well formed");
+    let plan = Plan { schedule, early_minutes: 60, grace_minutes: 60, excuse: Excuse::Shift, expects: Expectation::default() };
+    for now in ["2026-11-20T00:00:00Z", "2026-11-26T12:00:00Z"] {
+        house.clock.to(at(now));
+        watch::plan::set(&house.house, &tenant, Report::Es003, plan.clone()).await.expect("set");
+        let until = at("2026-11-28T00:00:00Z");
+        let windows = watch::windows(&tenant, at("2026-11-20T00:00:00Z"), until).await.expect("read");
+        let due: Vec<DateTime<Utc>> = windows.iter().map(|expected| expected.window.due_at).collect();
+        assert_eq!(due, [at("2026-11-27T11:00:00Z")], "set at {now}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_cannot_be_looked_at_hears_of_that_until_it_can() {
+    let house = House::at("2026-04-01T00:00:00Z").await;
+    house.expect(LANTERN, Report::Es003, "weekly Mon 06:00", 6, Expectation::default()).await;
+    let tenant = house.tenant(LANTERN).await;
+    let whole = tenant.ledger.schedules().await.expect("listed").remove(0);
+    let damaged = ScheduleRow { version: whole.version + 1, sealed: "AAAA".into(), ..whole.clone() };
+    let event = || NewEvent { at: at(DUE), sealed: "a hand in the store" };
+    assert!(tenant.ledger.put_schedule(whole.version, &damaged, event()).await.expect("put"));
+    let mut rounds = Watch::default();
+    for alerts in [0, 1, 1] {
+        rounds.round(&house.house, &scope, &|| false).await.expect("a round");
+        assert_eq!(tenant.ledger.alerts("watch").await.expect("listed").len(), alerts);
+    }
+    let alive = || async {
+        let (alert, life) = tenant.ledger.alerts_alive().await.expect("listed").remove(0);
+        (alert.severity, alert.deliveries, life.state)
+    };
+    assert_eq!(alive().await, ("error".into(), 1, "open".into()));
+    assert!(tenant.ledger.put_schedule(damaged.version, &whole, event()).await.expect("put back"));
+    rounds.round(&house.house, &scope, &|| false).await.expect("a round");
+    assert_eq!(alive().await.2, "resolved");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! One round over all tenants: who has something to look at, and then a look at each of them.
 //! Promise: a tenant in which nothing arrived and no time passed is not opened; one that cannot be opened keeps no other
-//! from it and is tried again in the next round.
+//! from it, is tried again in the next round and hears of it.
 //! Here, and only here, tenants are counted together: how many others miss a run at the same time. Nobody learns who.
 
 use std::{
@@ -9,17 +9,24 @@ use std::{
 };
 
 use bonded_connectors::store::windows::Pulse;
-use bonded_schemas::{TenantId, TenantScope};
+use bonded_schemas::{Severity, TenantId, TenantScope};
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 
 use super::{gauges::Gauges, look};
 use crate::{
-    error::{ErrorKind, Result},
+    alerts::raise,
+    error::{Error, ErrorKind, Result},
     lakehouse::Lakehouse,
 };
 
 /// Runs that are due within so long of each other are missing at the same time.
 const SAME_TIME: TimeDelta = TimeDelta::hours(24);
+
+/// Kind of the alert over a tenant that cannot be looked at.
+const ALERT: &str = "watch";
+const ABOUT: &str = "rounds";
+const ROUNDS_TOLD_AFTER: u32 = 2;
 
 /// How many other tenants miss a run at the same time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +51,8 @@ impl Elsewhere {
 /// What the watch remembers between rounds. All of it may be lost: then every tenant is looked at.
 #[derive(Debug, Default)]
 pub struct Watch {
+    /// In how many rounds one after another a tenant could not be looked at.
+    failing: HashMap<TenantId, u32>,
     seen: HashMap<TenantId, Seen>,
     gauges: Arc<Mutex<Gauges>>,
 }
@@ -76,7 +85,7 @@ pub struct Done {
 impl Watch {
     /// The same numbers for whoever shows them.
     pub fn with_gauges(gauges: Arc<Mutex<Gauges>>) -> Self {
-        Self { seen: HashMap::new(), gauges }
+        Self { gauges, ..Self::default() }
     }
 
     /// One round. `stop` is asked between two tenants.
@@ -94,7 +103,7 @@ impl Watch {
             let scope = scope_of(record.tenant.clone());
             match pulse(house, &scope).await {
                 Ok(pulse) => tenants.push((scope, pulse)),
-                Err(error) => tracing::warn!(target: "serve.watch", tenant = %record.tenant, %error, "is not watched"),
+                Err(error) => self.failed(house, &scope, &error).await,
             }
         }
         let mut done = Done::default();
@@ -125,8 +134,8 @@ impl Watch {
                     self.forget(scope.tenant());
                 }
                 Err(error) => {
-                    tracing::warn!(target: "serve.watch", tenant = %scope.tenant(), %error, "was not looked at");
                     self.seen.remove(scope.tenant());
+                    self.failed(house, scope, &error).await;
                 }
             }
         }
@@ -144,18 +153,48 @@ impl Watch {
         let looked_at = house.clock.now();
         let tenant = house.tenant(scope).await?;
         let looked = look(house, &tenant, elsewhere).await;
+        // What another process raised is over, too.
+        let cleared = match looked.is_ok() && !self.seen.contains_key(scope.tenant()) {
+            true => raise::clear(house, &tenant, ALERT, None, ABOUT).await.map(drop),
+            false => Ok(()),
+        };
         tenant.ledger.close().await;
         let looked = looked?;
+        cleared?;
+        self.failing.remove(scope.tenant());
         self.gauges.lock().unwrap_or_else(PoisonError::into_inner).tenant(scope.tenant(), &looked, looked_at);
         let (schedules, arrivals) = (pulse.schedules, pulse.arrivals);
         self.seen.insert(scope.tenant().clone(), Seen { schedules, arrivals, looked_at, next_at: looked.next_at });
         Ok((looked.told, looked.next_at))
     }
 
+    /// A tenant that is not watched does not hear of what is missing, so it hears of that; a slip of one round calls nobody.
+    async fn failed(&mut self, house: &Lakehouse, scope: &TenantScope, error: &Error) {
+        tracing::warn!(target: "serve.watch", tenant = %scope.tenant(), %error, "was not looked at");
+        let rounds = self.failing.entry(scope.tenant().clone()).or_default();
+        *rounds += 1;
+        if *rounds != ROUNDS_TOLD_AFTER {
+            return;
+        }
+        if let Err(error) = tell(house, scope, error.kind()).await {
+            // Told in the next round, if it still is so.
+            *rounds -= 1;
+            tracing::error!(target: "serve.watch", tenant = %scope.tenant(), %error, "nobody can be told that it is not watched");
+        }
+    }
+
     fn forget(&mut self, tenant: &TenantId) {
         self.seen.remove(tenant);
         self.gauges.lock().unwrap_or_else(PoisonError::into_inner).forget(tenant);
     }
+}
+
+async fn tell(house: &Lakehouse, scope: &TenantScope, kind: ErrorKind) -> Result<()> {
+    let tenant = house.tenant(scope).await?;
+    let body = json!({ "message": "what is expected and what is missing cannot be looked at", "error": format!("{kind:?}") });
+    let raised = raise::raise(house, &tenant, ALERT, None, ABOUT, Severity::Error, &body).await;
+    tenant.ledger.close().await;
+    raised
 }
 
 async fn pulse(house: &Lakehouse, scope: &TenantScope) -> Result<Pulse> {
