@@ -207,7 +207,13 @@ pub async fn mute(house: &Lakehouse, tenant: &Tenant, id: &str, until: Option<Da
         State::Resolved => Err(stands(seen, State::Resolved)),
         _ if until.is_none() && life.muted_until_ms == 0 => Err("this alert is not muted".into()),
         State::Open | State::Acknowledged => {
-            Ok(LifeRow { muted_until_ms: until.map_or(0, |until| until.timestamp_millis()), ..life.clone() })
+            let mut to = LifeRow { muted_until_ms: until.map_or(0, |until| until.timestamp_millis()), ..life.clone() };
+            if until.is_none() {
+                // As when the time of the mute is over: what was silent meanwhile is told now.
+                to.pending |= pending::UNMUTED;
+                to.noticed = life.version + 1;
+            }
+            Ok(to)
         }
     })
     .await

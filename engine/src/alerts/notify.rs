@@ -107,11 +107,18 @@ pub async fn plan(house: &Lakehouse, tenant: &Tenant) -> Result<usize> {
     let directory = Directory::of(house, tenant).await?;
     let head = tenant.ledger.audit_head().await?;
     let planner = Planner { house, tenant, directory, now_ms, head: format!("{} {}", head.events, head.hash) };
-    let mut planned = 0;
+    let (mut planned, mut failed) = (0, None);
     for life in due {
-        planned += usize::from(planner.one(&life).await?);
+        // One that cannot be told keeps no other from it.
+        match planner.one(&life).await {
+            Ok(told) => planned += usize::from(told),
+            Err(error) => {
+                tracing::error!(target: "alerts.plan", tenant = %tenant.scope.tenant(), alert = life.id(), %error);
+                failed.get_or_insert(error);
+            }
+        }
     }
-    Ok(planned)
+    failed.map_or(Ok(planned), Err)
 }
 
 /// How an alert stands that the time alone changed; none where it did not.

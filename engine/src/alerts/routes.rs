@@ -3,6 +3,8 @@
 //! tenant's trail.
 //! Never: a letter goes to an address that is no member's.
 
+use std::ops::RangeInclusive;
+
 use bonded_connectors::{
     alerts::Hooks,
     identity::token::Secret,
@@ -29,6 +31,8 @@ const ROUTES_MAX: i64 = 50;
 const SUBSCRIPTIONS_MAX: i64 = 20;
 const NAME_CHARS_MAX: usize = 100;
 const MEMBERS_MAX: usize = 50;
+/// One minute to 31 days.
+const ESCALATE_MS: RangeInclusive<i64> = 60_000..=31 * 24 * 60 * 60_000;
 const RECIPIENTS_MAX: usize = 200;
 
 /// What a webhook is sent.
@@ -131,7 +135,9 @@ pub async fn add(
         Some(_) if !owner.is_empty() => return Err(Error::input("only the tenant's routes escalate")),
         Some(text) => {
             let after = parse_duration(text).and_then(|after| i64::try_from(after.as_millis()).ok());
-            after.ok_or_else(|| Error::input(format!("`{}` is not like 30m or 4h", text.escape_default())))?
+            after.filter(|after| ESCALATE_MS.contains(after)).ok_or_else(|| {
+                Error::input(format!("`{}` is not like 30m or 4h, at most 31 days (744h)", text.escape_default()))
+            })?
         }
     };
     let members = tenant.ledger.team().members().await?;
@@ -259,14 +265,23 @@ impl Directory {
                 members.push((member, role));
             }
         }
-        let mut routes = Vec::new();
+        let (mut routes, mut lost) = (Vec::new(), false);
         for row in tenant.ledger.alert_routes().await? {
             // A subscription ends with its member.
-            if row.owner.is_empty() || members.iter().any(|(member, _)| member.member_id == row.owner) {
-                routes.push((row.route_id.clone(), opened(tenant, &row)?));
+            if !row.owner.is_empty() && members.iter().all(|(member, _)| member.member_id != row.owner) {
+                continue;
+            }
+            match opened(tenant, &row) {
+                Ok(route) => routes.push((row.route_id.clone(), route)),
+                // One row that does not read must not silence the others.
+                Err(error) => {
+                    tracing::error!(target: "alerts.routes", tenant = %tenant.scope.tenant(), route = row.route_id, %error);
+                    lost |= row.owner.is_empty();
+                }
             }
         }
-        if house.settings.alerts.default_route && routes.iter().all(|(_, route)| !route.owner.is_empty()) {
+        // Whoever a lost route was for, somebody is to hear.
+        if lost || (house.settings.alerts.default_route && routes.iter().all(|(_, route)| !route.owner.is_empty())) {
             routes.push(default_route());
         }
         Ok(Self { routes, members })

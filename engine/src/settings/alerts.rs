@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{parse_duration, secrets::held};
 use crate::error::{Error, Result};
 
+const WEBHOOK_TIME_MAX: Duration = Duration::from_secs(120);
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlertSettings {
@@ -79,6 +81,10 @@ impl AlertSettings {
             if parse_duration(text).is_none() {
                 return Err(Error::setup(format!("settings: alerts.{name} `{text}` is not like 30s, 5m or 1h")));
             }
+        }
+        // What is being sent is taken for three minutes: a call must end before somebody else makes it once more.
+        if self.webhook_time_max() > WEBHOOK_TIME_MAX {
+            return Err(Error::setup("settings: alerts.webhook_time_max must be at most 2m"));
         }
         if self.tries_max == 0 || self.rejects_percent > 100 {
             return Err(Error::setup("settings: alerts.tries_max must be at least 1, rejects_percent at most 100"));

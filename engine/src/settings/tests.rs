@@ -37,6 +37,7 @@ fn unknown_keys_wrong_types_and_impossible_values_are_refused_by_name() {
         ("[desk]\nsession_max = \"never\"", vec![], "desk.session_max"),
         ("[desk]\ncode_tries_max = 0", vec![], "code_tries_max"),
         ("[mail]\ntime_max = \"0s\"", vec![], "mail.time_max"),
+        ("[alerts]\nwebhook_time_max = \"121s\"", vec![], "alerts.webhook_time_max"),
         ("", vec![("BONDED_DESK_PASSWORD_COST", "4")], "password_cost"),
         ("[maintain]\nsnapshot_age_max = \"soon\"", vec![], "snapshot_age_max"),
         ("[maintain]\nsnapshots_min = 0", vec![], "snapshots_min"),

@@ -1,6 +1,6 @@
 //! Who is told of what, when, and in which words.
 
-use bonded_connectors::{alerts::signature, identity::token::Secret};
+use bonded_connectors::{alerts::signature, identity::token::Secret, store::alerts::RouteRow};
 
 use super::*;
 use crate::desk::tests::postgres::private_postgres::PrivatePostgres;
@@ -176,6 +176,63 @@ async fn a_muted_alert_is_silent_and_told_again_when_the_mute_ends() {
 }
 
 #[tokio::test]
+async fn what_was_silent_is_told_when_somebody_ends_the_mute_by_hand() {
+    let watch = Watch::new().await;
+    watch.route("", to(&["operator"], &[]), all(), "at once", None).await;
+    let id = watch.raise("drift", Severity::Warning).await;
+    let until = watch.clock.now() + TimeDelta::hours(8);
+    mute(&watch.house, &watch.tenant, &id, Some(until), "known").await.unwrap();
+    watch.look().await;
+    assert!(watch.names().is_empty());
+    mute(&watch.house, &watch.tenant, &id, None, "no longer known").await.unwrap();
+    watch.look().await;
+    assert_eq!(watch.names(), ["operator"]);
+    watch.forward(TimeDelta::hours(9));
+    watch.look().await;
+    assert!(watch.names().is_empty(), "once");
+}
+
+#[tokio::test]
+async fn a_route_that_does_not_read_silences_no_other_and_those_who_look_after_the_team_hear() {
+    let watch = Watch::new().await;
+    watch.route("", to(&["operator"], &[]), all(), "at once", None).await;
+    let row = RouteRow { route_id: "damaged".into(), owner: String::new(), sealed: "AAAA".into() };
+    let sealed = watch.tenant.sealed_event("alert.route.add", "damaged", "done").unwrap();
+    let event = NewEvent { at: watch.clock.now(), sealed: &sealed };
+    assert!(watch.tenant.ledger.add_alert_route(&row, 9, event).await.unwrap());
+    watch.raise("verify", Severity::Error).await;
+    watch.look().await;
+    assert_eq!(watch.names(), ["admin", "operator", "owner"]);
+}
+
+#[tokio::test]
+async fn an_alert_that_cannot_be_told_keeps_no_other_from_it() {
+    let watch = Watch::new().await;
+    watch.route("", to(&[], &[Role::Viewer]), of("drift"), "at once", None).await;
+    watch.route("", to(&["operator"], &[]), all(), "at once", None).await;
+    let damaged = MemberRow {
+        member_id: "damaged".into(),
+        user_id: "user-damaged".into(),
+        email_digest: "digest-damaged".into(),
+        role: Role::Viewer.as_str().into(),
+        state: "active".into(),
+        since: watch.clock.now().to_rfc3339(),
+        sealed: "AAAA".into(),
+    };
+    let event = watch.tenant.sealed_event("member.invite", "damaged", "done").unwrap();
+    let told = Told { at: watch.clock.now(), event: &event };
+    watch.tenant.ledger.team().change(&[TeamStep::Invite(&damaged)], told).await.unwrap();
+    for kind in ["drift", "verify", "drift"] {
+        watch.raise(kind, Severity::Error).await;
+        watch.forward(TimeDelta::seconds(1));
+    }
+    let notifier = watch.notifier();
+    assert!(notifier.plan(&console(TEAM.parse().unwrap())).await.is_err(), "one could not be told");
+    notifier.send_due(&console).await.unwrap();
+    assert_eq!(watch.letters(), [("operator".to_owned(), "[fictional-lantern] error verify of ES-003: raised".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_webhook_is_called_in_its_form_signed_and_told_the_end() {
     let watch = Watch::new().await;
     let hook = |path: &str, form| Channel::Webhook { url: format!("https://receiver.example/{path}"), form };
@@ -305,6 +362,9 @@ async fn routes_that_lead_nowhere_are_refused() {
         ("", to(&["nobody"], &[]), None),
         ("viewer", to(&["viewer"], &[]), Some("4h")),
         ("", to(&["viewer"], &[]), Some("soon")),
+        ("", to(&["viewer"], &[]), Some("59s")),
+        ("", to(&["viewer"], &[]), Some("745h")),
+        ("", to(&["viewer"], &[]), Some("2562047788015h")),
         ("", Channel::Webhook { url: "http://receiver.example/".into(), form: Form::Bonded }, None),
     ] {
         let error = watch.try_add(owner, channel, all(), "at once", escalate).await.unwrap_err();
