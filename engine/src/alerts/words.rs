@@ -80,6 +80,7 @@ fn about(kind: &str) -> &'static str {
         "suspicion" => "somebody tries to sign in to an account of the team, and fails",
         "key" => "the tenant's key changed its state",
         "window" => "a report that was expected did not come in time",
+        "watch" => "it cannot be told which expected reports came",
         "mail" => "a mail could not be taken as it came",
         "heartbeat" => "for some time nobody watched for alerts",
         "test" => "this message was asked for by hand",

@@ -21,11 +21,10 @@ pub(super) fn elsewhere(html: &str) -> Vec<String> {
         }
         let Some(end) = rest.find('>') else { break };
         let (tag, behind) = (&rest[..end], &rest[end + 1..]);
-        let text = &behind[..behind.find("</a").unwrap_or(0)];
+        // No further than that: a text of nothing but beginnings would be read to its end for each of them.
+        let near = &behind[..behind.floor_char_boundary(TEXT_BYTES_MAX.min(behind.len()))];
+        let text = &near[..near.find("</a").unwrap_or(0)];
         rest = behind;
-        if text.len() > TEXT_BYTES_MAX {
-            continue;
-        }
         let (Some(leads), Some(shows)) = (attribute(tag, "href").and_then(host), host(words(text).trim())) else { continue };
         if !is_same_site(&leads, &shows) && found.len() < TOLD_MAX {
             found.push(format!("shows {shows}, leads to {leads}"));
