@@ -21,9 +21,9 @@ case $kind in
             "$packages/localstack/bin/python" -m localstack.runtime.main </dev/null &
         ;;
     ministack)
-        # Its default is to bind all addresses.
+        # Its default is to bind all addresses, and its listener for MQTT knows no other: off.
         cd "$folder"
-        env BIND_HOST=127.0.0.1 GATEWAY_PORT="$port" MINISTACK_REGION="${MINISTACK_REGION:-us-east-1}" TMPDIR="$folder" \
+        env BIND_HOST=127.0.0.1 IOT_MTLS_ENABLED=0 GATEWAY_PORT="$port" MINISTACK_REGION="${MINISTACK_REGION:-us-east-1}" TMPDIR="$folder" \
             "$packages/ministack/bin/ministack" </dev/null &
         ;;
     ceph)
