@@ -4,6 +4,7 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -12,6 +13,9 @@ use std::{
 
 /// LocalStack imports for seconds; on a machine that builds beside it, for many.
 const READY_MAX: Duration = Duration::from_secs(120);
+const STARTS_MAX: u32 = 3;
+/// Below those that Linux draws from for connections: nobody's connection takes one before the emulator, seconds later, does.
+const PORTS: Range<u16> = 20_000..32_000;
 /// What the emulators know us by.
 #[allow(dead_code, reason = "the doors' tests sign with it")]
 pub const CREDENTIAL: &str = "test";
@@ -27,7 +31,7 @@ pub struct PrivateAws {
     pub endpoint: String,
     port: u16,
     /// Its standard input keeps it alive.
-    _child: Child,
+    child: Child,
 }
 
 #[allow(dead_code, reason = "the doors' tests and the whole machine's need a part of it each")]
@@ -67,30 +71,44 @@ impl PrivateAws {
         Some(Self::start(kind, ready))
     }
 
+    /// A start that comes to nothing is tried again: on a busy machine Ceph's parts may give each other up.
     fn start(kind: &str, ready: &str) -> Self {
-        let packages = packages();
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let mut told = String::new();
+        for _ in 0..STARTS_MAX {
+            match Self::try_start(kind, ready) {
+                Ok(started) => return started,
+                Err(log) => told = log,
+            }
+        }
+        panic!("{kind} did not start: {told}");
+    }
+
+    fn try_start(kind: &str, ready: &str) -> Result<Self, String> {
+        let port = free_port();
         let folder = std::env::temp_dir().join(format!("bonded-{kind}-{}-{port}", std::process::id()));
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join("tests/aws/start.sh");
-        let log = std::env::temp_dir().join(format!("bonded-{kind}-{}.log", std::process::id()));
-        let told = || std::fs::File::create(&log).expect("a log");
+        let log = std::env::temp_dir().join(format!("bonded-{kind}-{}-{port}.log", std::process::id()));
+        let told = std::fs::File::create(&log).expect("a log");
         let child = Command::new(script)
             .args([kind, &folder.display().to_string(), &port.to_string()])
-            .env("BONDED_AWS_PACKAGES", &packages)
+            .env("BONDED_AWS_PACKAGES", packages())
             .stdin(Stdio::piped())
-            .stdout(told())
-            .stderr(told())
+            .stdout(told.try_clone().expect("a log"))
+            .stderr(told)
             .spawn()
             .expect("the emulator starts");
-        let started = Self { endpoint: format!("http://127.0.0.1:{port}"), port, _child: child };
+        let mut started = Self { endpoint: format!("http://127.0.0.1:{port}"), port, child };
         let begun = Instant::now();
         while started.try_ask("GET", ready, &[], "").is_none_or(|(status, _)| status != 200) {
-            let tail = || std::fs::read_to_string(&log).unwrap_or_default();
-            assert!(begun.elapsed() < READY_MAX, "{kind} is not ready after {READY_MAX:?}: {}", tail());
+            let ended = started.child.try_wait().expect("it can be asked");
+            if ended.is_some() || begun.elapsed() > READY_MAX {
+                let waited = begun.elapsed();
+                return Err(format!("after {waited:?}, {ended:?}: {}", std::fs::read_to_string(&log).unwrap_or_default()));
+            }
             std::thread::sleep(Duration::from_millis(50));
         }
         let _ = std::fs::remove_file(&log);
-        started
+        Ok(started)
     }
 
     /// A new bucket of this name; a locked one has versions, and keeps each for a day whoever asks.
@@ -134,6 +152,13 @@ impl PrivateAws {
         let status = answer.split(' ').nth(1)?.parse().ok()?;
         Some((status, answer))
     }
+}
+
+/// A port that is free, as is the next, which Ceph's monitor takes.
+fn free_port() -> u16 {
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let drawn = || PORTS.start + (uuid::Uuid::new_v4().as_u128() % PORTS.len() as u128) as u16;
+    std::iter::repeat_with(drawn).take(1000).find(|port| is_free(*port) && is_free(port + 1)).expect("a free port")
 }
 
 fn packages() -> PathBuf {

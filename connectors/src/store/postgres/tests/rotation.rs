@@ -25,7 +25,6 @@ async fn a_password_that_was_changed_is_taken_up_by_the_next_connection_without_
         cluster.sql(&sql);
     };
     cluster.sql(&format!("ALTER ROLE {role} PASSWORD 'walrus7'"));
-    assert_eq!(store.tenants().await.expect("connections that stand stay").len(), 2);
     broken();
     let error = store.tenants().await.expect_err("refused, and nothing else to try");
     assert!(!error.to_string().contains(word), "{error}");
