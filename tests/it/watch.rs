@@ -17,7 +17,10 @@ use bonded::{
         freshness::{Standing, freshness},
     },
 };
-use bonded_connectors::store::{audit::NewEvent, windows::ScheduleRow};
+use bonded_connectors::{
+    clock::HandClock,
+    store::{audit::NewEvent, windows::ScheduleRow},
+};
 use bonded_queries::Format;
 use bonded_schemas::{
     Channel, Report, TenantId,
@@ -27,7 +30,7 @@ use bonded_schemas::{
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 
-use crate::year::lake::{Moved, scope};
+use crate::year::lake::scope;
 
 const LANTERN: &str = "fictional-lantern";
 const KETTLE: &str = "fictional-kettle";
@@ -42,7 +45,7 @@ fn name(tenant: &str) -> TenantId {
 
 struct House {
     house: Arc<Lakehouse>,
-    clock: Moved,
+    clock: HandClock,
     settings: Settings,
     corpus: Corpus,
     _folder: TempDir,
@@ -54,7 +57,7 @@ impl House {
         let folder = TempDir::new().expect("a temporary folder");
         let mut settings = Settings { lake: folder.path().join("lake").display().to_string(), ..Settings::default() };
         settings.keys.dir = Some(folder.path().join("keys"));
-        let clock = Moved::at(at(now));
+        let clock = HandClock::at(at(now));
         let doors = Doors::new(Arc::new(clock.clone()));
         let house = Arc::new(Lakehouse::init(settings.clone(), doors).await.expect("made").0);
         for tenant in [LANTERN, KETTLE] {
@@ -76,7 +79,7 @@ impl House {
 
     /// Eight entries, other ones for each number.
     async fn deliver(&self, tenant: &str, report: Report, number: u32, now: DateTime<Utc>) {
-        self.clock.to(now);
+        self.clock.set(now);
         let mut bytes = Vec::new();
         self.corpus.write_entries(report, number * 8..number * 8 + 8, &mut bytes).expect("written");
         let mut bytes = bytes.as_slice();
@@ -121,9 +124,9 @@ async fn a_missing_run_opens_a_check_with_what_was_seen_and_both_sides_work_it_t
     }
     // Another report of the same tenant arrives in the window: account and address work.
     house.deliver(LANTERN, Report::Es001, 1, at(DUE) + TimeDelta::hours(1)).await;
-    house.clock.to(at(DUE) + TimeDelta::hours(6) - TimeDelta::seconds(1));
+    house.clock.set(at(DUE) + TimeDelta::hours(6) - TimeDelta::seconds(1));
     assert_eq!(house.round().await, 0, "its grace still runs");
-    house.clock.to(at(DUE) + TimeDelta::hours(6));
+    house.clock.set(at(DUE) + TimeDelta::hours(6));
     assert_eq!(house.round().await, 2);
     assert_eq!(house.round().await, 0, "told once");
     let alerts = house.alerts(LANTERN).await;
@@ -175,7 +178,7 @@ async fn a_missing_run_opens_a_check_with_what_was_seen_and_both_sides_work_it_t
 async fn two_watches_at_once_tell_once_and_a_schedule_that_is_removed_expects_nothing() {
     let house = House::at("2026-04-01T00:00:00Z").await;
     house.expect(LANTERN, Report::Es003, "daily 06:00", 6, Expectation::default()).await;
-    house.clock.to(at("2026-04-05T00:00:00Z"));
+    house.clock.set(at("2026-04-05T00:00:00Z"));
     let other = Lakehouse::open(house.settings.clone(), Doors::new(Arc::new(house.clock.clone()))).await.expect("opens");
     let (mut one, mut two) = (Watch::default(), Watch::default());
     let (first, second) = tokio::join!(one.round(&house.house, &scope, &|| false), two.round(&other, &scope, &|| false));
@@ -188,7 +191,7 @@ async fn two_watches_at_once_tell_once_and_a_schedule_that_is_removed_expects_no
 
     watch::plan::remove(&house.house, &tenant, Report::Es003).await.expect("removed");
     assert!(watch::plan::remove(&house.house, &tenant, Report::Es003).await.is_err());
-    house.clock.to(at("2026-04-20T00:00:00Z"));
+    house.clock.set(at("2026-04-20T00:00:00Z"));
     assert_eq!(house.round().await, 0);
     let windows = watch::windows(&tenant, at("2026-04-01T00:00:00Z"), DateTime::<Utc>::MAX_UTC).await.expect("read");
     assert_eq!(watch::count(&windows).into_iter().collect::<Vec<_>>(), [(State::Missed, 4)], "what was missed stays missed");
@@ -198,7 +201,7 @@ async fn two_watches_at_once_tell_once_and_a_schedule_that_is_removed_expects_no
 async fn a_watch_that_starts_past_a_deadline_tells_of_it_at_once() {
     let house = House::at("2026-04-01T00:00:00Z").await;
     house.expect(LANTERN, Report::Es003, "weekly Mon 06:00", 48, Expectation::default()).await;
-    house.clock.to(at(DUE) + TimeDelta::hours(25));
+    house.clock.set(at(DUE) + TimeDelta::hours(25));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopping = async move {
         stopped.await.ok();
@@ -232,7 +235,7 @@ async fn what_closed_a_window_of_a_removed_schedule_does_not_stand_before_the_ne
     assert_eq!(house.round().await, 0);
     watch::plan::remove(&house.house, &tenant, Report::Es003).await.expect("removed");
     expect().await;
-    house.clock.to(at(DUE) + TimeDelta::hours(6));
+    house.clock.set(at(DUE) + TimeDelta::hours(6));
     assert_eq!(house.round().await, 1, "nothing came for the new one");
     house.deliver(LANTERN, Report::Es003, 2, at(DUE) + TimeDelta::hours(7)).await;
     house.round().await;
@@ -250,7 +253,7 @@ async fn a_run_that_a_holiday_moved_is_still_expected_after_the_schedule_is_set_
     let schedule = Schedule::parse("weekly Thu 06:00", "America/New_York").expect("well formed");
     let plan = Plan { schedule, early_minutes: 60, grace_minutes: 60, excuse: Excuse::Shift, expects: Expectation::default() };
     for now in ["2026-11-20T00:00:00Z", "2026-11-26T12:00:00Z"] {
-        house.clock.to(at(now));
+        house.clock.set(at(now));
         watch::plan::set(&house.house, &tenant, Report::Es003, plan.clone()).await.expect("set");
         let until = at("2026-11-28T00:00:00Z");
         let windows = watch::windows(&tenant, at("2026-11-20T00:00:00Z"), until).await.expect("read");
@@ -293,12 +296,12 @@ async fn months_freshness_and_sql_tell_what_came_of_each_window() {
     };
     house.expect(LANTERN, Report::Es001, "weekly Mon 06:00", 6, expects).await;
     let week = |n: i64| at(DUE) + TimeDelta::weeks(n);
-    house.clock.to(week(-1) + TimeDelta::hours(6));
+    house.clock.set(week(-1) + TimeDelta::hours(6));
     assert_eq!(house.round().await, 1, "the run of 30 March");
     house.deliver(LANTERN, Report::Es001, 1, week(0) + TimeDelta::minutes(10)).await;
     house.deliver(LANTERN, Report::Es001, 2, week(1) - TimeDelta::minutes(10)).await;
     house.deliver(LANTERN, Report::Es001, 3, week(2) + TimeDelta::hours(7)).await;
-    house.clock.to(week(3) + TimeDelta::hours(1));
+    house.clock.set(week(3) + TimeDelta::hours(1));
     assert_eq!(house.round().await, 0, "what came before anybody looked was never missing");
     let tenant = house.tenant(LANTERN).await;
     let months = watch::month(&tenant, Some("2026-04")).await.expect("told");
@@ -315,7 +318,7 @@ async fn months_freshness_and_sql_tell_what_came_of_each_window() {
     let [one] = fresh.as_slice() else { panic!("{fresh:?}") };
     assert_eq!((one.report, one.standing, one.missed), (Report::Es001, Standing::Waiting, 1));
     assert_eq!((one.last_due_at, one.next_due_at), (Some(week(3)), Some(week(4))));
-    house.clock.to(week(3) + TimeDelta::hours(6));
+    house.clock.set(week(3) + TimeDelta::hours(6));
     assert_eq!(house.round().await, 1);
     assert_eq!(freshness(&house.house, &tenant).await.expect("told")[0].standing, Standing::Missing);
 

@@ -263,14 +263,14 @@ async fn a_login_that_was_changed_at_the_server_is_taken_up_with_the_next_letter
     assert!(error.to_string().contains("mail.smtp") && !error.to_string().contains("first"), "{error}");
     // And where its secret lies: the same process goes on.
     name("walrus7");
-    clock.pass(chrono::TimeDelta::seconds(2));
+    clock.forward(chrono::TimeDelta::seconds(2));
     smtp.send(&mail("0198-8", "owner@nordwind.example")).await.unwrap();
     assert_eq!(server.letters().len(), 2);
     assert!(!format!("{smtp:?}").contains("walrus7"));
     // What is put there later and is no URL is told as such.
     std::fs::write(&password, "third").unwrap();
     std::fs::write(&url, "walrus7").unwrap();
-    clock.pass(chrono::TimeDelta::seconds(2));
+    clock.forward(chrono::TimeDelta::seconds(2));
     let error = smtp.send(&mail("0198-9", "owner@nordwind.example")).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Setup && !error.to_string().contains("walrus7"), "{error}");
 }

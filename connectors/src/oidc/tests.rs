@@ -1,4 +1,4 @@
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::LazyLock;
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -15,7 +15,6 @@ use super::{
     keys::KeySet,
     rules::{Identity, Rules},
 };
-use crate::clock::Clock;
 
 mod cache;
 mod claims;
@@ -139,26 +138,6 @@ pub fn judge(trust: &Trust, claims: &Value) -> Result<Verified, Refusal> {
 
 pub fn judge_identity(trust: &Trust, claims: &Value, proof: Identity<'_>) -> Result<Verified, Refusal> {
     Rules::of(trust).identity(super::jwt::Kind::Jwt, claims.as_object().expect("an object"), proof, now())
-}
-
-/// A clock that a test sets.
-#[derive(Clone, Debug)]
-pub struct HandClock(Arc<Mutex<DateTime<Utc>>>);
-
-impl HandClock {
-    pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(now())))
-    }
-
-    pub fn pass(&self, seconds: i64) {
-        *self.0.lock().unwrap() += TimeDelta::seconds(seconds);
-    }
-}
-
-impl Clock for HandClock {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
 }
 
 #[test]

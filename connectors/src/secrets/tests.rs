@@ -6,30 +6,11 @@ use std::sync::{
 };
 
 use super::*;
-
-/// Moved by the test.
-#[derive(Debug)]
-pub(crate) struct Hands(Mutex<DateTime<Utc>>);
-
-impl Hands {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(DateTime::UNIX_EPOCH)))
-    }
-
-    pub(crate) fn pass(&self, time: TimeDelta) {
-        *self.0.lock().unwrap() += time;
-    }
-}
-
-impl Clock for Hands {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-}
+use crate::clock::HandClock;
 
 /// A secret in this file, read again only when a login with it was refused, and the clock that says when that may be.
-pub(crate) fn held_in(path: &std::path::Path) -> (Arc<Hands>, Held) {
-    let clock = Hands::new();
+pub(crate) fn held_in(path: &std::path::Path) -> (Arc<HandClock>, Held) {
+    let clock = Arc::new(HandClock::at(DateTime::UNIX_EPOCH));
     let vault = Vault::new(clock.clone(), TimeDelta::days(365), Manager::new(crate::aws::Reach::default()));
     (clock, Held::new(Arc::new(vault), Reference::File(path.display().to_string())))
 }
@@ -50,8 +31,8 @@ impl Backend for Service {
     }
 }
 
-fn vault(service: &Arc<Service>) -> (Arc<Hands>, Arc<Vault>, Reference) {
-    let clock = Hands::new();
+fn vault(service: &Arc<Service>) -> (Arc<HandClock>, Arc<Vault>, Reference) {
+    let clock = Arc::new(HandClock::at(DateTime::UNIX_EPOCH));
     let vault = Vault::with(clock.clone(), TimeDelta::minutes(10), service.clone());
     (clock, Arc::new(vault), "secret://aws/bonded/app/smtp#url".parse().expect("a reference"))
 }
@@ -98,13 +79,13 @@ async fn a_file_that_was_replaced_is_read_again_after_a_while_and_not_before() {
     let reference = Reference::File(path.display().to_string());
     assert_eq!(vault.read(&reference).await.expect("read").reveal(), "first");
     std::fs::write(&path, "second\n").expect("written");
-    clock.pass(TimeDelta::minutes(10) - TimeDelta::seconds(1));
+    clock.forward(TimeDelta::minutes(10) - TimeDelta::seconds(1));
     assert_eq!(vault.read(&reference).await.expect("kept").reveal(), "first");
-    clock.pass(TimeDelta::seconds(1));
+    clock.forward(TimeDelta::seconds(1));
     assert_eq!(vault.read(&reference).await.expect("read again").reveal(), "second");
     // Gone: the last one is used, and it is looked for again only a while later.
     std::fs::remove_file(&path).expect("removed");
-    clock.pass(TimeDelta::minutes(10));
+    clock.forward(TimeDelta::minutes(10));
     assert_eq!(vault.read(&reference).await.expect("kept").reveal(), "second");
     let never = Reference::File(path.display().to_string() + ".none");
     let error = vault.read(&never).await.expect_err("there was none");
@@ -121,10 +102,10 @@ async fn a_refused_login_reads_again_at_once_and_once() {
     // Read a moment ago: there is no use in asking again.
     assert!(held.renewed(&first).await.expect("asked").is_none());
     assert_eq!(service.asked.load(Ordering::Relaxed), 1);
-    clock.pass(TimeDelta::seconds(2));
+    clock.forward(TimeDelta::seconds(2));
     assert!(held.renewed(&first).await.expect("asked").is_none(), "it is still the same");
     *service.holds.lock().unwrap() = Some("second");
-    clock.pass(TimeDelta::seconds(2));
+    clock.forward(TimeDelta::seconds(2));
     let second = held.renewed(&first).await.expect("asked").expect("another");
     assert_eq!((second.reveal(), held.now().await.expect("kept").reveal()), ("second", "second"));
     // Another login that was refused with the first one gets what is there.
@@ -140,12 +121,12 @@ async fn a_place_that_does_not_answer_keeps_nobody_from_working() {
     *service.holds.lock().unwrap() = Some("first");
     let first = vault.read(&reference).await.expect("read");
     *service.holds.lock().unwrap() = None;
-    clock.pass(TimeDelta::hours(1));
+    clock.forward(TimeDelta::hours(1));
     assert_eq!(vault.read(&reference).await.expect("the last one").reveal(), "first");
     let asked = service.asked.load(Ordering::Relaxed);
     vault.read(&reference).await.expect("the last one");
     assert_eq!(service.asked.load(Ordering::Relaxed), asked, "it is left in peace for a while");
-    clock.pass(TimeDelta::seconds(2));
+    clock.forward(TimeDelta::seconds(2));
     assert_eq!(vault.renewed(&reference, &first).await.expect_err("still down").kind(), ErrorKind::Retry);
 }
 
@@ -198,7 +179,7 @@ async fn a_secret_of_aws_is_read_whole_or_by_field_and_again_when_it_was_rotated
     let Some(aws) = PrivateAws::ministack() else { return };
     let reach = Reach { region: "us-east-1".into(), endpoint: Some(aws.endpoint.clone()), ..Reach::default() };
     let manager = Manager::of_tests(&Account::of_tests(reach).await);
-    let clock = Hands::new();
+    let clock = Arc::new(HandClock::at(DateTime::UNIX_EPOCH));
     let vault = Arc::new(Vault::new(clock.clone(), TimeDelta::minutes(10), manager));
     let name = format!("bonded/app/{}", uuid::Uuid::new_v4().simple());
     let login = |word: &str| serde_json::json!({ "username": "desk", "password": word, "port": 465 }).to_string();
@@ -219,11 +200,11 @@ async fn a_secret_of_aws_is_read_whole_or_by_field_and_again_when_it_was_rotated
     // Rotated: kept for a while, read at once when a login with it was refused, and after a while in any case.
     asked(aws, "PutSecretValue", serde_json::json!({ "SecretId": name, "SecretString": login("tusk8") }));
     assert_eq!(vault.read(&named("#password")).await.expect("kept").reveal(), "walrus7");
-    clock.pass(TimeDelta::seconds(2));
+    clock.forward(TimeDelta::seconds(2));
     let fresh = vault.renewed(&named("#password"), &password).await.expect("asked").expect("another");
     assert_eq!(fresh.reveal(), "tusk8");
     assert_eq!(vault.read(&named("")).await.expect("kept").reveal(), login("walrus7"));
-    clock.pass(TimeDelta::minutes(10));
+    clock.forward(TimeDelta::minutes(10));
     assert_eq!(vault.read(&named("")).await.expect("read again").reveal(), login("tusk8"));
 }
 
@@ -232,7 +213,11 @@ async fn a_service_that_is_not_reached_is_told_as_one_that_may_pass() {
     use crate::aws::{Account, Reach};
     // Nobody listens there.
     let reach = Reach { region: "us-east-1".into(), endpoint: Some("http://127.0.0.1:1".into()), ..Reach::default() };
-    let vault = Vault::new(Hands::new(), TimeDelta::minutes(10), Manager::of_tests(&Account::of_tests(reach).await));
+    let vault = Vault::new(
+        Arc::new(HandClock::at(DateTime::UNIX_EPOCH)),
+        TimeDelta::minutes(10),
+        Manager::of_tests(&Account::of_tests(reach).await),
+    );
     let reference: Reference = "secret://aws/bonded/app/smtp".parse().expect("a reference");
     let error = vault.read(&reference).await.expect_err("nobody is there");
     assert!(error.kind() == ErrorKind::Retry && error.to_string().contains("bonded/app/smtp"), "{error}");

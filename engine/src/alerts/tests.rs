@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bonded_connectors::{
     Error as DoorError, ErrorKind as DoorKind,
     alerts::{Hook, Hooks, Reach, guard},
-    clock::Clock,
+    clock::{Clock, HandClock},
     mailer::{Mail, Mailer},
     store::{
         Probe,
@@ -35,15 +35,6 @@ mod lives;
 mod telling;
 
 const TEAM: &str = "fictional-lantern";
-
-#[derive(Debug)]
-struct Hands(Mutex<DateTime<Utc>>);
-
-impl Clock for Hands {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-}
 
 /// How a door behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +148,7 @@ impl Probe for Saboteur {
 
 struct Watch {
     house: Arc<Lakehouse>,
-    clock: Arc<Hands>,
+    clock: Arc<HandClock>,
     outside: Arc<Outside>,
     saboteur: Arc<Saboteur>,
     tenant: Tenant,
@@ -184,7 +175,7 @@ impl Watch {
             settings.store.postgres = named("url", &url);
             settings.store.postgres_owner = named("owner", &owner);
         }
-        let clock = Arc::new(Hands(Mutex::new(DateTime::from_timestamp(1_780_000_000, 0).unwrap())));
+        let clock = Arc::new(HandClock::at(DateTime::from_timestamp(1_780_000_000, 0).unwrap()));
         let saboteur = Arc::new(Saboteur::default());
         let doors = Doors { probe: Some(saboteur.clone()), ..Doors::new(clock.clone()) };
         let (house, _) = Lakehouse::init(settings, doors).await.unwrap();
@@ -230,7 +221,7 @@ impl Watch {
     }
 
     fn forward(&self, time: TimeDelta) {
-        *self.clock.0.lock().unwrap() += time;
+        self.clock.forward(time);
     }
 
     fn mood(&self, mood: Mood) {

@@ -6,9 +6,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use bonded_connectors::{clock::Clock, mailer::Outbox, store::Probe};
+use bonded_connectors::{
+    clock::{Clock, HandClock},
+    mailer::Outbox,
+    store::Probe,
+};
 use bonded_schemas::{Role, TenantScope};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 use tempfile::TempDir;
 
 use super::*;
@@ -24,21 +28,6 @@ pub(crate) mod postgres;
 mod sessions;
 mod teams;
 mod tokens;
-
-#[derive(Debug)]
-struct Hands(Mutex<DateTime<Utc>>);
-
-impl Hands {
-    fn forward(&self, time: TimeDelta) {
-        *self.0.lock().unwrap() += time;
-    }
-}
-
-impl Clock for Hands {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-}
 
 /// Every statement that went to the control store.
 #[derive(Debug, Default)]
@@ -72,7 +61,7 @@ const PASSWORD: &str = "a fair wind from the north";
 /// A desk, its clock, and its letters.
 struct Office {
     desk: Arc<Desk>,
-    clock: Arc<Hands>,
+    clock: Arc<HandClock>,
     statements: Arc<Statements>,
     folder: TempDir,
 }
@@ -104,7 +93,7 @@ impl Office {
             settings.store.postgres = named("url", &url);
             settings.store.postgres_owner = named("owner", &owner);
         }
-        let clock = Arc::new(Hands(Mutex::new(DateTime::from_timestamp(1_780_000_000, 0).unwrap())));
+        let clock = Arc::new(HandClock::at(DateTime::from_timestamp(1_780_000_000, 0).unwrap()));
         let statements = Arc::new(Statements::default());
         let doors = Doors { probe: Some(statements.clone()), ..Doors::new(clock.clone()) };
         let (house, _) = Lakehouse::init(settings, doors).await.unwrap();

@@ -4,18 +4,18 @@
 use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use bonded_connectors::{
-    clock::Clock,
+    clock::{Clock, HandClock},
     disk::Space,
     mailer::Smtp,
     store::queue::{Limits, Work},
     tls,
 };
 use bonded_schemas::{Actor, Channel, DeliveryId, TenantScope};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 use tempfile::TempDir;
 
 use super::*;
@@ -27,26 +27,17 @@ use crate::{
 const TENANT: &str = "fictional-lantern";
 const CSV: &[u8] = b"Entry Summary Number,Entry Type Code,Entry Date\nABC12345676,01,04/02/2025\n";
 
-#[derive(Debug)]
-struct Hands(Mutex<DateTime<Utc>>);
-
-impl Clock for Hands {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-}
-
 /// A lake with a tenant and a table, and the settings to look at it with.
 struct Patient {
     folder: TempDir,
-    clock: Arc<Hands>,
+    clock: Arc<HandClock>,
     settings: Settings,
 }
 
 impl Patient {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let clock = Arc::new(Hands(Mutex::new(DateTime::from_timestamp(1_780_000_000, 0).unwrap())));
+        let clock = Arc::new(HandClock::at(DateTime::from_timestamp(1_780_000_000, 0).unwrap()));
         let settings = Settings { lake: folder.path().join("lake").display().to_string(), ..Settings::default() };
         let house = Lakehouse::init(settings.clone(), Doors::new(clock.clone())).await.unwrap().0;
         house.add_tenant(&scope(name())).await.unwrap();
@@ -68,7 +59,7 @@ impl Patient {
     }
 
     fn pass(&self, time: TimeDelta) {
-        *self.clock.0.lock().unwrap() += time;
+        self.clock.forward(time);
     }
 
     async fn open(&self) -> Lakehouse {

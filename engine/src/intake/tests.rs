@@ -8,7 +8,7 @@ use std::{
 };
 
 use bonded_connectors::{
-    clock::Clock,
+    clock::{Clock, HandClock},
     smtp::{Admission, Mailbox, Outcome, Postbox, pipe},
     store::{
         Probe,
@@ -17,7 +17,7 @@ use bonded_connectors::{
     },
 };
 use bonded_schemas::{Channel, Delivery, Envelope, TenantScope};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 use tempfile::TempDir;
 
 use super::{
@@ -37,21 +37,6 @@ use crate::{
 const OURS: &str = "fictional-lantern";
 const THEIRS: &str = "fictional-kettle";
 const DOMAIN: &str = "reports.example";
-
-#[derive(Debug)]
-struct Hands(Mutex<DateTime<Utc>>);
-
-impl Hands {
-    fn forward(&self, time: TimeDelta) {
-        *self.0.lock().unwrap() += time;
-    }
-}
-
-impl Clock for Hands {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-}
 
 #[derive(Debug, Default)]
 struct Statements(Mutex<Vec<String>>);
@@ -74,7 +59,7 @@ struct PostOffice {
     shop: Arc<Shop>,
     intake: Intake,
     recorder: Recorder,
-    clock: Arc<Hands>,
+    clock: Arc<HandClock>,
     statements: Arc<Statements>,
     folder: TempDir,
 }
@@ -89,7 +74,7 @@ impl PostOffice {
         let folder = TempDir::new().unwrap();
         let mut settings = Settings { lake: folder.path().join("lake").display().to_string(), ..Settings::default() };
         settings.mail_in.domain = Some(DOMAIN.into());
-        let clock = Arc::new(Hands(Mutex::new(DateTime::from_timestamp(1_780_000_000, 0).unwrap())));
+        let clock = Arc::new(HandClock::at(DateTime::from_timestamp(1_780_000_000, 0).unwrap()));
         let statements = Arc::new(Statements::default());
         let doors = Doors { probe: Some(statements.clone()), ..Doors::new(clock.clone()) };
         let (house, _) = Lakehouse::init(settings, doors).await.unwrap();

@@ -1,8 +1,11 @@
 //! Orders on a lake in a temporary folder, with a clock that the test moves.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use bonded_connectors::{clock::Clock, seal::SigningKey};
+use bonded_connectors::{
+    clock::{Clock, HandClock},
+    seal::SigningKey,
+};
 use bonded_schemas::{Channel, TenantScope};
 use chrono::TimeDelta;
 use tempfile::TempDir;
@@ -16,30 +19,15 @@ use crate::{
 
 const CSV: &[u8] = b"Entry Summary Number,Entry Type Code,Entry Date\nABC12345676,01,04/02/2025\n";
 
-#[derive(Debug)]
-struct Hands(Mutex<DateTime<Utc>>);
-
-impl Hands {
-    fn forward(&self, days: i64) {
-        *self.0.lock().unwrap() += TimeDelta::days(days);
-    }
-}
-
-impl Clock for Hands {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-}
-
 struct Place {
     folder: TempDir,
-    clock: Arc<Hands>,
+    clock: Arc<HandClock>,
 }
 
 impl Place {
     fn new() -> Self {
         let at = DateTime::from_timestamp(1_780_000_000, 0).unwrap();
-        Self { folder: TempDir::new().unwrap(), clock: Arc::new(Hands(Mutex::new(at))) }
+        Self { folder: TempDir::new().unwrap(), clock: Arc::new(HandClock::at(at)) }
     }
 
     fn settings(&self) -> Settings {
@@ -123,7 +111,7 @@ async fn a_signed_order_makes_everything_of_the_tenant_unreadable_and_nothing_of
     assert!(finish(&house, "test").await.unwrap().is_empty(), "not due yet");
 
     // Another process, and the waiting is over.
-    place.clock.forward(7);
+    place.clock.forward(TimeDelta::days(7));
     let other = place.house().await;
     let done = finish(&other, "test").await.unwrap();
     assert_eq!(
@@ -191,7 +179,7 @@ async fn an_order_can_be_taken_back_until_the_keys_are_gone() {
     assert_eq!(again.kind(), ErrorKind::Refused, "an old signature revives no order");
     let order = request(&house, "test", &lantern(), "contract ended", 7).await.unwrap();
     approve(&house, "test", &order.id, &owner.sign(order.text.as_bytes())).await.unwrap();
-    place.clock.forward(7);
+    place.clock.forward(TimeDelta::days(7));
     let late = cancel(&house, "test", &order.id).await.unwrap_err();
     assert!(late.to_string().contains("too late"), "{late}");
     assert_eq!(find(&house, &order.id).await.unwrap().state, State::Scheduled);
@@ -204,7 +192,7 @@ async fn an_altered_proof_is_refused() {
     let (house, owner) = two(&place).await;
     let order = request(&house, "test", &lantern(), "contract ended", 7).await.unwrap();
     approve(&house, "test", &order.id, &owner.sign(order.text.as_bytes())).await.unwrap();
-    place.clock.forward(7);
+    place.clock.forward(TimeDelta::days(7));
     let proof = finish(&house, "test").await.unwrap().remove(0).proof.unwrap();
     verify(&proof, None).unwrap();
     let altered = Proof { body: proof.body.replace("fictional-lantern", "fictional-kettle"), ..proof.clone() };

@@ -1,8 +1,11 @@
 //! Uploads on a lake in a temporary folder, with a clock that the test moves.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use bonded_connectors::{clock::Clock, lake::copy::sha256};
+use bonded_connectors::{
+    clock::{Clock, HandClock},
+    lake::copy::sha256,
+};
 use bonded_schemas::{DeliveryState, TenantScope};
 use tempfile::TempDir;
 
@@ -18,24 +21,9 @@ const US: &str = "machine-1";
 const LANTERN: &str = "fictional-lantern";
 const KETTLE: &str = "fictional-kettle";
 
-#[derive(Debug)]
-struct Hands(Mutex<DateTime<Utc>>);
-
-impl Hands {
-    fn forward(&self, time: TimeDelta) {
-        *self.0.lock().unwrap() += time;
-    }
-}
-
-impl Clock for Hands {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-}
-
 struct Place {
     folder: TempDir,
-    clock: Arc<Hands>,
+    clock: Arc<HandClock>,
     house: Lakehouse,
     tenant: Tenant,
 }
@@ -43,7 +31,7 @@ struct Place {
 impl Place {
     async fn new(uploads: UploadSettings) -> Self {
         let folder = TempDir::new().unwrap();
-        let clock = Arc::new(Hands(Mutex::new(DateTime::from_timestamp(1_780_000_000, 0).unwrap())));
+        let clock = Arc::new(HandClock::at(DateTime::from_timestamp(1_780_000_000, 0).unwrap()));
         let lake = folder.path().join("lake").display().to_string();
         let settings = Settings { lake, uploads, ..Settings::default() };
         let house = Lakehouse::init(settings, Doors::new(clock.clone())).await.unwrap().0;

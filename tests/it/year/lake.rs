@@ -1,9 +1,6 @@
 //! The same script on a real lake: deliveries through the straight line, the watch's own rounds, a clock that is moved.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bonded::{
     demo::corpus::{Corpus, Plan as CorpusPlan},
@@ -12,33 +9,13 @@ use bonded::{
     settings::Settings,
     watch::{self, Alert, Watch},
 };
-use bonded_connectors::clock::Clock;
+use bonded_connectors::clock::HandClock;
 use bonded_schemas::{Channel, DeliveryState, Report, TenantId, TenantScope, window::Told};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::script::{Look, ROWS, Script, Sent, drawn_plan, start};
 
 const REPORT: Report = Report::Es001;
-
-/// Shows what it was last moved to.
-#[derive(Clone, Debug)]
-pub struct Moved(Arc<Mutex<DateTime<Utc>>>);
-
-impl Moved {
-    pub fn at(now: DateTime<Utc>) -> Self {
-        Self(Arc::new(Mutex::new(now)))
-    }
-
-    pub fn to(&self, at: DateTime<Utc>) {
-        *self.0.lock().expect("no panic") = at;
-    }
-}
-
-impl Clock for Moved {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().expect("no panic")
-    }
-}
 
 #[expect(clippy::disallowed_methods, reason = "a test establishes its own scopes")]
 pub fn scope(tenant: TenantId) -> TenantScope {
@@ -84,7 +61,7 @@ async fn the_real_watch_on_a_real_lake_tells_exactly_what_was_planted() {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let mut settings = Settings { lake: folder.path().join("lake").display().to_string(), ..Settings::default() };
     settings.keys.dir = Some(folder.path().join("keys"));
-    let clock = Moved::at(start());
+    let clock = HandClock::at(start());
     let doors = || Doors::new(Arc::new(clock.clone()));
     let mut house = Lakehouse::init(settings.clone(), doors()).await.expect("made").0;
 
@@ -124,7 +101,7 @@ async fn the_real_watch_on_a_real_lake_tells_exactly_what_was_planted() {
         match happens {
             Happens::Arrives(_, sent) if sent.at > last => {}
             Happens::Arrives(at, sent) => {
-                clock.to(sent.reading);
+                clock.set(sent.reading);
                 let tenant = house.tenant(&scope(names[at].clone())).await.expect("opens");
                 deliver(&house, &tenant, &corpus, sent).await;
             }
@@ -133,7 +110,7 @@ async fn the_real_watch_on_a_real_lake_tells_exactly_what_was_planted() {
                     house = Lakehouse::open(settings.clone(), doors()).await.expect("opens again");
                     watch = Watch::default();
                 }
-                clock.to(look.reading);
+                clock.set(look.reading);
                 let done = watch.round(&house, &scope, &|| false).await.expect("a round");
                 (looked_at, rounds) = (looked_at + done.tenants_looked_at, rounds + 1);
             }

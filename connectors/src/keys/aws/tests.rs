@@ -1,10 +1,9 @@
 //! The KMS door on an emulator that has authenticated ciphers, contexts and key states; what it cannot show (policies,
 //! throttling) is shown on the codes that AWS documents, and on sockets that answer nothing.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bonded_schemas::TenantId;
-use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{AwsKeys, KNOWN_FOR, described, description, told::answered};
 use crate::{
@@ -12,33 +11,13 @@ use crate::{
         Account, Reach,
         private_aws::{PrivateAws, REGION},
     },
-    clock::{Clock, SystemClock},
+    clock::{Clock, HandClock, SystemClock},
     conformance::keys_conform,
     error::ErrorKind,
     keys::{EncryptionContext, KeyId, KeyState, Keys},
     lake::KekCache,
 };
 use iceberg::encryption::KeyManagementClient;
-
-/// A clock that a test sets.
-#[derive(Clone, Debug)]
-struct HandClock(Arc<Mutex<DateTime<Utc>>>);
-
-impl HandClock {
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new("2026-03-02T12:00:00Z".parse().unwrap())))
-    }
-
-    fn advance(&self, by: TimeDelta) {
-        *self.0.lock().unwrap() += by;
-    }
-}
-
-impl Clock for HandClock {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-}
 
 async fn at(endpoint: &str, clock: Arc<dyn Clock>) -> AwsKeys {
     let reach = Reach { region: REGION.into(), endpoint: Some(endpoint.into()), ..Reach::default() };
@@ -81,7 +60,7 @@ async fn a_tenants_first_key_bears_its_alias_and_a_later_one_lies_below() {
 #[tokio::test]
 async fn a_state_is_known_for_half_a_minute_and_own_changes_at_once() {
     let Some(aws) = PrivateAws::localstack() else { return };
-    let clock = HandClock::new();
+    let clock = HandClock::at("2026-03-02T12:00:00Z".parse().unwrap());
     let (ours, theirs) = (at(&aws.endpoint, Arc::new(clock.clone())).await, at(&aws.endpoint, Arc::new(SystemClock)).await);
     let key = ours.create_key(&acme()).await.unwrap();
     ours.check_usable(&key).await.unwrap();
@@ -96,7 +75,7 @@ async fn a_state_is_known_for_half_a_minute_and_own_changes_at_once() {
     theirs.enable(&key).await.unwrap();
     ours.check_usable(&key).await.unwrap();
     theirs.disable(&key).await.unwrap();
-    clock.advance(KNOWN_FOR);
+    clock.forward(KNOWN_FOR);
     let refused = ours.check_usable(&key).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Refused);
     assert!(refused.to_string().contains("is disabled"), "{refused}");
@@ -115,7 +94,7 @@ async fn a_state_is_known_for_half_a_minute_and_own_changes_at_once() {
 #[tokio::test]
 async fn a_cached_table_key_costs_no_call() {
     let Some(aws) = PrivateAws::localstack() else { return };
-    let keys = Arc::new(at(&aws.endpoint, Arc::new(HandClock::new())).await);
+    let keys = Arc::new(at(&aws.endpoint, Arc::new(HandClock::at("2026-03-02T12:00:00Z".parse().unwrap()))).await);
     let key = keys.create_key(&acme()).await.unwrap();
     let cache = KekCache::new(keys.clone());
     let wrapped = cache.wrap_key(&[7; 16], &key.0).await.unwrap();

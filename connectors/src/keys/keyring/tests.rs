@@ -1,11 +1,6 @@
 //! The keyring: the rules of every key service, and those of its own folder.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use bonded_schemas::TenantId;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{Keyring, RootSource};
 use crate::{
-    clock::{Clock, FixedClock, SystemClock},
+    clock::{Clock, FixedClock, HandClock, SystemClock},
     conformance::keys_conform,
     error::ErrorKind,
     keys::{EncryptionContext, KeyId, KeyState, Keys},
@@ -29,16 +24,6 @@ fn noon() -> DateTime<Utc> {
 
 fn fixed() -> Arc<dyn Clock> {
     Arc::new(FixedClock(noon()))
-}
-
-/// A clock that a test sets.
-#[derive(Clone, Debug)]
-struct HandClock(Arc<Mutex<DateTime<Utc>>>);
-
-impl Clock for HandClock {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
 }
 
 fn keyring(dir: &TempDir) -> Keyring {
@@ -236,7 +221,7 @@ async fn concurrent_rotations_lose_none() {
 #[tokio::test]
 async fn a_key_past_its_date_is_destroyed_and_told() {
     let dir = TempDir::new().unwrap();
-    let clock = HandClock(Arc::new(Mutex::new(noon())));
+    let clock = HandClock::at(noon());
     let made = Keyring::create(dir.path(), RootSource::KeyFile, Arc::new(clock.clone())).unwrap();
     let doomed = made.create_key(&acme()).await.unwrap();
     let kept = made.create_key(&acme()).await.unwrap();
@@ -245,9 +230,9 @@ async fn a_key_past_its_date_is_destroyed_and_told() {
     let at = made.schedule_deletion(&doomed, 7).await.unwrap();
     assert_eq!(at, noon() + TimeDelta::days(7));
 
-    *clock.0.lock().unwrap() = at - TimeDelta::seconds(1);
+    clock.set(at - TimeDelta::seconds(1));
     assert_eq!(made.describe(&doomed).await.unwrap().state, KeyState::PendingDeletion);
-    *clock.0.lock().unwrap() = at;
+    clock.set(at);
     assert_eq!(made.describe(&doomed).await.unwrap().state, KeyState::Deleted);
     let refused = made.decrypt(&doomed, &wrapped, &raw()).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Refused);
@@ -259,7 +244,7 @@ async fn a_key_past_its_date_is_destroyed_and_told() {
     assert!(!folder_text(dir.path()).contains(&held[0]));
     assert!(!wrap_texts(dir.path(), &kept)[0].is_empty());
     // Setting the clock back brings nothing back.
-    *clock.0.lock().unwrap() = noon();
+    clock.set(noon());
     for handle in [&made, &opened] {
         assert_eq!(handle.decrypt(&doomed, &wrapped, &raw()).await.unwrap_err().kind(), ErrorKind::Refused);
         assert_eq!(handle.enable(&doomed).await.unwrap_err().kind(), ErrorKind::Refused);

@@ -11,11 +11,12 @@ use std::{
 use futures::{FutureExt, future::join_all};
 use tokio::sync::Semaphore;
 
-use super::HandClock;
 use crate::{
     Error, ErrorKind,
+    clock::HandClock,
     oidc::cache::{Cached, Times},
 };
+use chrono::TimeDelta;
 
 /// A provider that publishes how often it was asked.
 struct Source {
@@ -31,7 +32,7 @@ const OPEN: usize = 1 << 20;
 
 impl Source {
     fn new(permits: usize) -> Self {
-        let (clock, asked, down) = (HandClock::new(), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (clock, asked, down) = (HandClock::at(super::now()), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let gate = Arc::new(Semaphore::new(permits));
         let times =
             Times { fresh: Duration::from_secs(600), retry: Duration::from_secs(15), stale_max: Duration::from_secs(3600) };
@@ -93,10 +94,10 @@ async fn a_flood_of_made_up_names_asks_once_in_the_time_set() {
     for _ in 0..1000 {
         assert_eq!(source.unknown().await, 1, "too early to ask again");
     }
-    source.clock.pass(14);
+    source.clock.forward(TimeDelta::seconds(14));
     source.unknown().await;
     assert_eq!(source.asked(), 1);
-    source.clock.pass(1);
+    source.clock.forward(TimeDelta::seconds(1));
     for _ in 0..1000 {
         assert_eq!(source.unknown().await, 2, "what was published since is there");
     }
@@ -107,15 +108,15 @@ async fn a_flood_of_made_up_names_asks_once_in_the_time_set() {
 async fn what_is_fresh_is_not_asked_for_and_what_ages_is_asked_for_beside_its_use() {
     let source = Source::new(OPEN);
     source.any().await.unwrap();
-    source.clock.pass(300);
+    source.clock.forward(TimeDelta::seconds(300));
     assert_eq!(source.any().await.unwrap(), 1);
     source.settle().await;
     assert_eq!(source.asked(), 1, "half its time is not over");
-    source.clock.pass(1);
+    source.clock.forward(TimeDelta::seconds(1));
     assert_eq!(source.any().await.unwrap(), 1, "nobody waits");
     source.settle().await;
     assert_eq!(source.any().await.unwrap(), 2);
-    source.clock.pass(601);
+    source.clock.forward(TimeDelta::seconds(601));
     assert_eq!(source.any().await.unwrap(), 3, "older than its time: it is asked for first");
 }
 
@@ -123,7 +124,7 @@ async fn what_is_fresh_is_not_asked_for_and_what_ages_is_asked_for_beside_its_us
 async fn a_slow_provider_makes_nobody_wait_while_the_held_is_fresh() {
     let source = Source::new(1);
     source.any().await.unwrap();
-    source.clock.pass(400);
+    source.clock.forward(TimeDelta::seconds(400));
     for _ in 0..10 {
         assert_eq!(source.any().await.unwrap(), 1);
         source.settle().await;
@@ -139,18 +140,18 @@ async fn while_the_provider_is_down_the_last_is_used_for_a_bounded_time() {
     let source = Source::new(OPEN);
     source.any().await.unwrap();
     source.down.store(true, Ordering::SeqCst);
-    source.clock.pass(3600);
+    source.clock.forward(TimeDelta::seconds(3600));
     for _ in 0..100 {
         assert_eq!(source.any().await.unwrap(), 1);
     }
     assert_eq!(source.asked(), 2, "and it is not hammered");
-    source.clock.pass(1);
+    source.clock.forward(TimeDelta::seconds(1));
     let error = source.any().await.expect_err("too old");
     assert_eq!(error.kind(), ErrorKind::Retry);
     assert!(error.to_string().contains("down"), "{error}");
     source.down.store(false, Ordering::SeqCst);
     assert!(source.any().await.is_err(), "too early to ask again");
-    source.clock.pass(15);
+    source.clock.forward(TimeDelta::seconds(15));
     assert_eq!(source.any().await.unwrap(), 3, "it is back");
 }
 
@@ -163,7 +164,7 @@ async fn a_provider_that_was_never_there_is_asked_in_turns_too() {
     }
     assert_eq!(source.asked(), 1);
     source.down.store(false, Ordering::SeqCst);
-    source.clock.pass(15);
+    source.clock.forward(TimeDelta::seconds(15));
     assert_eq!(source.any().await.unwrap(), 2);
 }
 
@@ -172,7 +173,7 @@ async fn a_provider_that_was_never_there_is_asked_in_turns_too() {
 async fn a_fetch_ends_though_who_began_it_went_away() {
     let source = Source::new(1);
     source.any().await.unwrap();
-    source.clock.pass(20);
+    source.clock.forward(TimeDelta::seconds(20));
     {
         let leaving = source.unknown();
         futures::pin_mut!(leaving);
@@ -189,7 +190,7 @@ async fn a_fetch_ends_though_who_began_it_went_away() {
 async fn a_clock_that_went_back_leads_to_one_more_fetch_and_to_no_standstill() {
     let source = Source::new(OPEN);
     source.any().await.unwrap();
-    source.clock.pass(-7200);
+    source.clock.forward(TimeDelta::seconds(-7200));
     assert_eq!(source.any().await.unwrap(), 2);
     assert_eq!(source.any().await.unwrap(), 2);
 }

@@ -32,14 +32,14 @@ async fn a_password_that_was_changed_is_taken_up_by_the_next_connection_without_
     let written = word.replace('@', "%40").replace('/', "%2F");
     for (other, is_right) in [("tusk8", false), ("walrus7", true)] {
         std::fs::write(&file, url.replace(&format!(":{written}@"), &format!(":{other}@"))).expect("written");
-        clock.pass(TimeDelta::seconds(2));
+        clock.forward(TimeDelta::seconds(2));
         assert_eq!(store.tenants().await.is_ok(), is_right, "{other}");
     }
     // All halves share the connections, those opened before too; and many that are refused at once all go on.
     let half = store.open_tenant(&scope("acme")).await.expect("opened");
     cluster.sql(&format!("ALTER ROLE {role} PASSWORD 'third9'"));
     std::fs::write(&file, url.replace(&format!(":{written}@"), ":third9@")).expect("written");
-    clock.pass(TimeDelta::seconds(2));
+    clock.forward(TimeDelta::seconds(2));
     broken();
     let (one, two, three, four) = tokio::join!(half.audit_head(), store.tenants(), half.audit_head(), store.tenants());
     assert!(one.is_ok() && two.is_ok() && three.is_ok() && four.is_ok(), "{two:?} {four:?}");
