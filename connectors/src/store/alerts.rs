@@ -27,7 +27,7 @@ pub(super) const TABLES: &[Table] = &[life::TABLE, routes::TABLE];
 /// Of the shared half.
 pub(super) const SHARED: &[Table] = sendings::TABLES;
 
-const COLUMNS: &str = "kind, report, fingerprint, state, severity, raised_at, last_at, deliveries, sealed";
+pub(super) const COLUMNS: &str = "kind, report, fingerprint, state, severity, raised_at, last_at, deliveries, sealed";
 
 /// An alert as stored; `sealed` is base64 of the sealed details (they name columns).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +152,7 @@ impl TenantStore {
     }
 }
 
-fn alert_row(row: &AnyRow) -> Result<Alert> {
+pub(super) fn alert_row(row: &AnyRow) -> Result<Alert> {
     Ok(Alert {
         kind: row.try_get(0)?,
         report: row.try_get(1)?,

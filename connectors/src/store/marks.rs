@@ -2,11 +2,9 @@
 //! Promise: a mark is written in the transaction that changes its row, so that a row and its mark always agree.
 //! Never: a mark tells what it was made of.
 
-use sqlx::Row;
-
 use super::{
     Connection, TenantStore,
-    alerts::{Alert, LifeRow},
+    alerts::{Alert, COLUMNS, LifeRow, alert_row},
     findings::FindingRow,
     windows::RepeatRow,
 };
@@ -103,26 +101,9 @@ impl TenantStore {
     /// Marks the alerts of this kind and fingerprint as they stand in the transaction.
     pub(super) async fn mark_alert(&self, transaction: &mut Connection, kind: &str, fingerprint: &str) -> Result<()> {
         let Some(names) = &self.names else { return Ok(()) };
-        let rows = sqlx::query(
-            "SELECT kind, report, fingerprint, state, severity, raised_at, last_at, deliveries, sealed
-             FROM alerts WHERE kind = $1 AND fingerprint = $2",
-        )
-        .bind(kind)
-        .bind(fingerprint)
-        .fetch_all(&mut *transaction)
-        .await?;
-        for row in &rows {
-            let alert = Alert {
-                kind: row.try_get(0)?,
-                report: row.try_get(1)?,
-                fingerprint: row.try_get(2)?,
-                state: row.try_get(3)?,
-                severity: row.try_get(4)?,
-                raised_at: row.try_get(5)?,
-                last_at: row.try_get(6)?,
-                deliveries: row.try_get(7)?,
-                sealed: row.try_get(8)?,
-            };
+        let sql = format!("SELECT {COLUMNS} FROM alerts WHERE kind = $1 AND fingerprint = $2");
+        for row in sqlx::query(&sql).bind(kind).bind(fingerprint).fetch_all(&mut *transaction).await? {
+            let alert = alert_row(&row)?;
             put(transaction, OF_ALERT, &alert.name(), &alert.mark(names)).await?;
         }
         Ok(())
