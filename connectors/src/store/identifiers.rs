@@ -161,27 +161,14 @@ fn identifier(row: &AnyRow) -> Result<IdentifierRow> {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use tempfile::TempDir;
 
     use super::*;
     use crate::store::{
         Place,
-        private_postgres::PrivatePostgres,
-        tests::{made, on, record, scope},
+        tests::{made, on_both_stores, record, scope},
     };
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn sqlite_conforms() {
-        let folder = TempDir::new().unwrap();
-        conforms(Place::Sqlite(folder.path().join("lake"))).await;
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn postgresql_conforms() {
-        if let Some(cluster) = PrivatePostgres::start() {
-            conforms(on(&cluster)).await;
-        }
-    }
+    on_both_stores!();
 
     fn row(tenant: &str, digest: &str) -> IdentifierRow {
         IdentifierRow {

@@ -38,6 +38,25 @@ pub(crate) fn on(cluster: &PrivatePostgres) -> Place {
     Place::Postgres { url: cluster.url(), owner: Some(cluster.owner_url()) }
 }
 
+/// A room's suite, `async fn conforms(Place)`, as two tests.
+macro_rules! on_both_stores {
+    () => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn sqlite_conforms() {
+            let folder = tempfile::TempDir::new().expect("a temporary folder");
+            conforms($crate::store::Place::Sqlite(folder.path().join("lake"))).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn postgresql_conforms() {
+            if let Some(cluster) = $crate::store::private_postgres::PrivatePostgres::start() {
+                conforms($crate::store::tests::on(&cluster)).await;
+            }
+        }
+    };
+}
+pub(super) use on_both_stores;
+
 pub(super) fn record(tenant: &str) -> TenantRecord {
     TenantRecord {
         tenant: tenant.parse().expect("a tenant name"),

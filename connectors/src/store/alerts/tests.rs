@@ -3,27 +3,14 @@
 use bonded_schemas::{Report, Severity};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Row;
-use tempfile::TempDir;
 
 use super::*;
 use crate::store::{
     ControlStore, Place,
-    private_postgres::PrivatePostgres,
-    tests::{made, on, record, scope},
+    tests::{made, on_both_stores, record, scope},
 };
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sqlite_conforms() {
-    let folder = TempDir::new().unwrap();
-    conforms(Place::Sqlite(folder.path().join("lake"))).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgresql_conforms() {
-    if let Some(cluster) = PrivatePostgres::start() {
-        conforms(on(&cluster)).await;
-    }
-}
+on_both_stores!();
 
 async fn conforms(place: Place) {
     let store = made(place).await;

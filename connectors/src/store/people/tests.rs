@@ -1,29 +1,16 @@
 //! One suite for people, run on SQLite and on a private PostgreSQL.
 
 use chrono::DateTime;
-use tempfile::TempDir;
 
 use super::{accounts::Step, *};
 use crate::store::{
     Place, TenantStore,
-    private_postgres::PrivatePostgres,
-    tests::{made, on, record, scope},
+    tests::{made, on_both_stores, record, scope},
 };
 
 const WAITS: Waits = Waits { free: 3, first_ms: 1_000, max_ms: 5_000, forget_ms: 60_000 };
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sqlite_conforms() {
-    let folder = TempDir::new().unwrap();
-    conforms(Place::Sqlite(folder.path().join("lake"))).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgresql_conforms() {
-    if let Some(cluster) = PrivatePostgres::start() {
-        conforms(on(&cluster)).await;
-    }
-}
+on_both_stores!();
 
 async fn conforms(place: Place) {
     let store = made(place).await;
