@@ -21,9 +21,9 @@ use super::{
 use crate::alerts::routes::is_whole;
 
 pub(super) fn check(run: &Run<'_>, verified: &mut Verified) {
-    let cell = |row: &Row, column: &str| text(row, column).unwrap_or_default().to_owned();
+    let held = |row: &Row, column: &str| cell(row, column).unwrap_or_default();
     let mut marks: Marks =
-        run.store.rows("marks").iter().map(|row| ((cell(row, "what"), cell(row, "name")), cell(row, "mark"))).collect();
+        run.store.rows("marks").iter().map(|row| ((held(row, "what"), held(row, "name")), held(row, "mark"))).collect();
     let mut told: Told = Vec::new();
     alerts(run, &mut marks, &mut told);
     lives(run, &mut marks, &mut told);
@@ -52,8 +52,15 @@ pub(super) fn check(run: &Run<'_>, verified: &mut Verified) {
 
 mod expected;
 
+/// What stands in a row that does not even read.
+const UNREADABLE: &str = "has a cell that does not read";
+
 type Told = Vec<(Flaw, &'static str)>;
 type Marks = HashMap<(String, String), String>;
+
+fn cell(row: &Row, column: &str) -> Option<String> {
+    text(row, column).map(str::to_owned)
+}
 
 fn opens(run: &Run<'_>, what: &str, name: &str, sealed: &str) -> std::result::Result<Value, String> {
     run.tenant.unseal(what, name, sealed).map_err(|error| error.to_string())
@@ -64,7 +71,7 @@ fn alerts(run: &Run<'_>, marks: &mut Marks, told: &mut Told) {
     for row in run.store.rows("alerts") {
         let flaw = |what: String| Flaw::new("control store: alerts", what).at(text(row, "fingerprint").unwrap_or("?"));
         let Some(alert) = alert(row) else {
-            told.push((flaw("has a cell that does not read".into()), follows));
+            told.push((flaw(UNREADABLE.into()), follows));
             continue;
         };
         if let Err(what) = opens(run, &alert.kind, &alert.fingerprint, &alert.sealed) {
@@ -78,17 +85,16 @@ fn alerts(run: &Run<'_>, marks: &mut Marks, told: &mut Told) {
 }
 
 fn alert(row: &Row) -> Option<Alert> {
-    let cell = |column: &str| text(row, column).map(str::to_owned);
     Some(Alert {
-        kind: cell("kind")?,
-        report: cell("report")?,
-        fingerprint: cell("fingerprint")?,
-        state: cell("state")?,
-        severity: cell("severity")?,
-        raised_at: cell("raised_at")?,
-        last_at: cell("last_at")?,
+        kind: cell(row, "kind")?,
+        report: cell(row, "report")?,
+        fingerprint: cell(row, "fingerprint")?,
+        state: cell(row, "state")?,
+        severity: cell(row, "severity")?,
+        raised_at: cell(row, "raised_at")?,
+        last_at: cell(row, "last_at")?,
         deliveries: number(row, "deliveries")?,
-        sealed: cell("sealed")?,
+        sealed: cell(row, "sealed")?,
     })
 }
 
@@ -97,7 +103,7 @@ fn lives(run: &Run<'_>, marks: &mut Marks, told: &mut Told) {
     for row in run.store.rows("alert_lives") {
         let flaw = |what: String| Flaw::new("control store: alert_lives", what).at(text(row, "fingerprint").unwrap_or("?"));
         let Some(life) = life(row) else {
-            told.push((flaw("has a cell that does not read".into()), follows));
+            told.push((flaw(UNREADABLE.into()), follows));
             continue;
         };
         if !life.sealed.is_empty()
@@ -113,12 +119,11 @@ fn lives(run: &Run<'_>, marks: &mut Marks, told: &mut Told) {
 }
 
 fn life(row: &Row) -> Option<LifeRow> {
-    let cell = |column: &str| text(row, column).map(str::to_owned);
     Some(LifeRow {
-        kind: cell("kind")?,
-        report: cell("report")?,
-        fingerprint: cell("fingerprint")?,
-        state: cell("state")?,
+        kind: cell(row, "kind")?,
+        report: cell(row, "report")?,
+        fingerprint: cell(row, "fingerprint")?,
+        state: cell(row, "state")?,
         version: number(row, "version")?,
         since_ms: number(row, "since_ms")?,
         opened: number(row, "opened")?,
@@ -127,14 +132,14 @@ fn life(row: &Row) -> Option<LifeRow> {
         level: number(row, "level")?,
         pending: number(row, "pending")?,
         noticed: number(row, "noticed")?,
-        sealed: cell("sealed")?,
+        sealed: cell(row, "sealed")?,
     })
 }
 
 fn routes(run: &Run<'_>, told: &mut Told) {
     for row in run.store.rows("alert_routes") {
-        let cell = |column: &str| text(row, column).unwrap_or_default().to_owned();
-        let row = RouteRow { route_id: cell("route_id"), owner: cell("owner"), sealed: cell("sealed") };
+        let held = |column: &str| cell(row, column).unwrap_or_default();
+        let row = RouteRow { route_id: held("route_id"), owner: held("owner"), sealed: held("sealed") };
         if let Err(error) = is_whole(run.tenant, &row) {
             let flaw = Flaw::new("control store: alert_routes", error.to_string()).at(row.route_id);
             told.push((flaw, "alerts may not reach those who asked for them"));
@@ -147,7 +152,7 @@ fn findings(run: &Run<'_>, marks: &mut Marks, told: &mut Told) {
     for row in run.store.rows("findings") {
         let flaw = |what: String| Flaw::new("control store: findings", what).at(text(row, "id").unwrap_or("?"));
         let Some(finding) = finding(row) else {
-            told.push((flaw("has a cell that does not read".into()), follows));
+            told.push((flaw(UNREADABLE.into()), follows));
             continue;
         };
         if let Err(what) = opens(run, "finding", &finding.id, &finding.sealed) {
@@ -161,15 +166,14 @@ fn findings(run: &Run<'_>, marks: &mut Marks, told: &mut Told) {
 }
 
 fn finding(row: &Row) -> Option<FindingRow> {
-    let cell = |column: &str| text(row, column).map(str::to_owned);
     Some(FindingRow {
-        id: cell("id")?,
-        state: cell("state")?,
-        severity: cell("severity")?,
-        first_seen: cell("first_seen")?,
-        last_seen: cell("last_seen")?,
+        id: cell(row, "id")?,
+        state: cell(row, "state")?,
+        severity: cell(row, "severity")?,
+        first_seen: cell(row, "first_seen")?,
+        last_seen: cell(row, "last_seen")?,
         runs: number(row, "runs")?,
-        sealed: cell("sealed")?,
+        sealed: cell(row, "sealed")?,
     })
 }
 

@@ -11,11 +11,8 @@ use bonded_connectors::{
 use bonded_schemas::Report;
 use chrono::{DateTime, Utc};
 
-use super::{Marks, Run, Told, number, text};
+use super::{Marks, Run, Told, UNREADABLE, cell, number, text};
 use crate::watch;
-
-/// What stands in a row that does not even read.
-const UNREADABLE: &str = "has a cell that does not read";
 
 pub(super) fn repeats(run: &Run<'_>, marks: &mut Marks, told: &mut Told) {
     let follows = "a delivery may be taken for the one that closed a window";
@@ -68,10 +65,6 @@ fn each(run: &Run<'_>, told: &mut Told, name: &str, follows: &'static str, opene
         let place = text(row, "check_id").or(text(row, "schedule_id")).unwrap_or("?");
         told.push((Flaw::new(format!("control store: {name}"), what).at(place), follows));
     }
-}
-
-fn cell(row: &Row, column: &str) -> Option<String> {
-    text(row, column).map(str::to_owned)
 }
 
 /// Only as it is written.
