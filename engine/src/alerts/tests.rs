@@ -167,13 +167,7 @@ impl Watch {
         settings.desk.url = Some("https://desk.example/".into());
         change(&mut settings.alerts);
         if let Some((url, owner)) = postgres {
-            let named = |name: &str, url: &str| {
-                let file = folder.path().join(name);
-                std::fs::write(&file, url).unwrap();
-                Some(format!("file:{}", file.display()))
-            };
-            settings.store.postgres = named("url", &url);
-            settings.store.postgres_owner = named("owner", &owner);
+            crate::desk::tests::postgres::name(&mut settings.store, folder.path(), &url, &owner);
         }
         let clock = Arc::new(HandClock::at(DateTime::from_timestamp(1_780_000_000, 0).unwrap()));
         let saboteur = Arc::new(Saboteur::default());

@@ -31,10 +31,10 @@ mod tokens;
 
 /// Every statement that went to the control store.
 #[derive(Debug, Default)]
-struct Statements(Mutex<Vec<String>>);
+pub(crate) struct Statements(Mutex<Vec<String>>);
 
 impl Statements {
-    fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
@@ -85,13 +85,7 @@ impl Office {
         settings.desk.password_cost = 4;
         change(&mut settings.desk);
         if let Some((url, owner)) = postgres {
-            let named = |name: &str, url: &str| {
-                let file = folder.path().join(name);
-                std::fs::write(&file, url).unwrap();
-                Some(format!("file:{}", file.display()))
-            };
-            settings.store.postgres = named("url", &url);
-            settings.store.postgres_owner = named("owner", &owner);
+            postgres::name(&mut settings.store, folder.path(), &url, &owner);
         }
         let clock = Arc::new(HandClock::at(DateTime::from_timestamp(1_780_000_000, 0).unwrap()));
         let statements = Arc::new(Statements::default());

@@ -1,17 +1,11 @@
 //! Papers, addresses, routes and the postbox on a lake in a temporary folder, with a clock that the test moves.
 
-use std::{
-    collections::BTreeMap,
-    net::IpAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use bonded_connectors::{
     clock::{Clock, HandClock},
     smtp::{Admission, Mailbox, Outcome, Postbox, pipe},
     store::{
-        Probe,
         audit::NewEvent,
         identifiers::{IdentifierRow, IdentifierStep},
     },
@@ -28,6 +22,7 @@ use super::{
     *,
 };
 use crate::{
+    desk::tests::Statements,
     error::ErrorKind,
     lakehouse::{Doors, Lakehouse, Tenant},
     serve::Shop,
@@ -37,21 +32,6 @@ use crate::{
 const OURS: &str = "fictional-lantern";
 const THEIRS: &str = "fictional-kettle";
 const DOMAIN: &str = "reports.example";
-
-#[derive(Debug, Default)]
-struct Statements(Mutex<Vec<String>>);
-
-#[async_trait::async_trait]
-impl Probe for Statements {
-    async fn before(&self, statement: &str) -> std::io::Result<()> {
-        self.0.lock().unwrap().push(statement.to_owned());
-        Ok(())
-    }
-
-    async fn after(&self, _statement: &str) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// A lake of two tenants, and the intake behind its mail door.
 struct PostOffice {
@@ -290,9 +270,9 @@ async fn whatever_is_no_recipient_gets_the_same_answer_by_the_same_statements() 
     ];
     let mut seen = Vec::new();
     for address in asked {
-        office.statements.0.lock().unwrap().clear();
+        office.statements.take();
         assert_eq!(office.intake.recipient(peer(), address).await, Admission::Refuse, "{address}");
-        seen.push(std::mem::take(&mut *office.statements.0.lock().unwrap()));
+        seen.push(office.statements.take());
     }
     assert_eq!(seen[0].len(), 1, "{:?}", seen[0]);
     assert!(seen.iter().all(|statements| *statements == seen[0]), "{seen:?}");

@@ -1,9 +1,23 @@
 //! What two requests at the same moment could break, and one whole way, on a private PostgreSQL.
 
+use std::path::Path;
+
 use super::*;
+use crate::settings::StoreSettings;
 
 #[path = "../../../../connectors/src/store/private_postgres.rs"]
 pub(crate) mod private_postgres;
+
+/// Names the two roles' URLs in the settings, by files as one does.
+pub(crate) fn name(store: &mut StoreSettings, folder: &Path, url: &str, owner: &str) {
+    let named = |name: &str, url: &str| {
+        let file = folder.join(name);
+        std::fs::write(&file, url).unwrap();
+        Some(format!("file:{}", file.display()))
+    };
+    store.postgres = named("url", url);
+    store.postgres_owner = named("owner", owner);
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_desk_keeps_its_promises_on_postgresql() {
