@@ -20,10 +20,10 @@ use crate::{
 };
 
 const SENDER: &str = "ace@sender.example";
-const PLAIN: [(&str, &str); 2] = [("BONDED_MAIL_IN_LISTEN", "127.0.0.1:0"), ("BONDED_MAIL_IN_STARTTLS_REQUIRED", "false")];
+pub const PLAIN: [(&str, &str); 2] = [("BONDED_MAIL_IN_LISTEN", "127.0.0.1:0"), ("BONDED_MAIL_IN_STARTTLS_REQUIRED", "false")];
 
 /// The tenant's address, as the console makes it.
-fn address(world: &World, tenant: &str) -> String {
+pub fn address(world: &World, tenant: &str) -> String {
     let paper = |name: &str| format!("{name}@2026-01-05");
     let (nda, dpa, letter) = (paper("NDA-1"), paper("DPA-1"), paper("EL-1"));
     world.ok(&["tenant", "engage", "--tenant", tenant, "--nda", &nda, "--dpa", &dpa, "--letter", &letter, "--by", "counsel"]);
@@ -33,7 +33,7 @@ fn address(world: &World, tenant: &str) -> String {
     address
 }
 
-fn port(server: &Server, scheme: &str) -> u16 {
+pub fn port(server: &Server, scheme: &str) -> u16 {
     let listed = server.ready["mail"].as_array().expect("addresses");
     let found = listed.iter().filter_map(Value::as_str).find(|address| address.starts_with(&format!("{scheme}://")));
     found.and_then(|address| address.rsplit(':').next()).and_then(|port| port.parse().ok()).expect("a port")

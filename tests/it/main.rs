@@ -21,6 +21,7 @@ mod dialects;
 mod doctor;
 mod drift;
 mod drill;
+mod end_to_end;
 mod faults;
 mod findings;
 mod fuzz_entry;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::world::{TENANT, World, random_plan};
 
-fn named(finding: &Value) -> Expected {
+pub fn named(finding: &Value) -> Expected {
     let text = |key: &str| finding[key].as_str().map(str::to_owned);
     let line = finding["entry_summary_line_number"].as_i64().map(|line| line as i32);
     let (check, entry) = (text("check").expect("a check"), text("entry_summary_number").expect("an entry"));

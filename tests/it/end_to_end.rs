@@ -1,0 +1,175 @@
+//! From mail to reconciled answer: two tenants, killed in the middle, with nothing different between profiles but settings.
+//! Promise: what a channel was told is kept is a row once, under its own tenant, and the tie-out names what was planted.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    process::Command,
+    time::Duration,
+};
+
+use bonded::demo::corpus::{Corpus, Expected, Plan};
+use bonded_schemas::Report;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::{Value, json};
+
+use crate::{
+    faults::seed,
+    mail::shapes::{attached, entity, head, multipart, text},
+    mail_in::{PLAIN, address, port},
+    serve::{Server, wait_until},
+    tie_out,
+    world::{OTHER, TENANT, World, random_plan},
+};
+
+/// Mails of each tenant, each with all three reports on entries of its own.
+const MAILS: u32 = 3;
+const ENTRIES_EACH: u32 = 40;
+const KILLS: u32 = 4;
+
+/// What lies around a lake where it runs.
+pub trait Profile {
+    fn world(&self) -> &World;
+    fn server(&self) -> Server;
+    /// Sends a mail as its channel does; answers whether the channel took it upon itself.
+    fn send(&self, server: &Server, to: &str, mail: &[u8]) -> bool;
+}
+
+/// One machine and nothing else.
+struct Embedded(World);
+
+impl Profile for Embedded {
+    fn world(&self) -> &World {
+        &self.0
+    }
+
+    fn server(&self) -> Server {
+        Server::start_as(&self.0, "worker,mail", &PLAIN)
+    }
+
+    fn send(&self, server: &Server, to: &str, mail: &[u8]) -> bool {
+        by_smtp(port(server, "smtp"), to, mail).unwrap_or(false)
+    }
+}
+
+/// Whether the server said that it keeps it; a server that goes away has not.
+fn by_smtp(port: u16, to: &str, mail: &[u8]) -> std::io::Result<bool> {
+    let mut socket = BufReader::new(TcpStream::connect(("127.0.0.1", port))?);
+    socket.get_mut().set_read_timeout(Some(Duration::from_secs(60)))?;
+    let from = "MAIL FROM:<ace@sender.example>\r\n".to_owned();
+    let steps = [String::new(), "EHLO sender.example\r\n".into(), from, format!("RCPT TO:<{to}>\r\n"), "DATA\r\n".into()];
+    for step in steps {
+        socket.get_mut().write_all(step.as_bytes())?;
+        if !answer(&mut socket)?.starts_with(['2', '3']) {
+            return Ok(false);
+        }
+    }
+    socket.get_mut().write_all(mail)?;
+    socket.get_mut().write_all(b"\r\n.\r\n")?;
+    Ok(answer(&mut socket)? == "250 2.0.0 kept\r\n")
+}
+
+/// The last line of an answer.
+fn answer(socket: &mut BufReader<TcpStream>) -> std::io::Result<String> {
+    loop {
+        let mut line = String::new();
+        socket.read_line(&mut line)?;
+        if line.as_bytes().get(3) != Some(&b'-') {
+            return Ok(line);
+        }
+    }
+}
+
+#[test]
+fn on_one_machine() {
+    the_whole_way(&Embedded(World::new()));
+}
+
+struct Sent {
+    to: String,
+    mail: Vec<u8>,
+}
+
+/// The three reports on some entries, as one mail.
+fn mail_of(corpus: &Corpus, part: u32) -> Vec<u8> {
+    let entries = part * ENTRIES_EACH..(part + 1) * ENTRIES_EACH;
+    let mut parts = vec![text("Your scheduled reports are attached.")];
+    parts.extend(Report::ENTRY_SUMMARIES.map(|report| {
+        let mut bytes = Vec::new();
+        corpus.write_entries(report, entries.clone(), &mut bytes).expect("written");
+        attached(Corpus::file_name(report), &bytes)
+    }));
+    entity(head("ACE Reports scheduled").trim_end_matches("\r\n"), &multipart("mixed", "reports", &parts))
+}
+
+pub fn the_whole_way(profile: &dyn Profile) {
+    let world = profile.world();
+    let mut random = StdRng::seed_from_u64(seed("CHAOS_SEED"));
+    let plan = |serial_first| Plan { serial_first, ..random_plan(MAILS * ENTRIES_EACH).planting(1) };
+    let corpora = [(TENANT, Corpus::new(plan(0)).expect("fit")), (OTHER, Corpus::new(plan(5_000_000)).expect("fit"))];
+    let mut waiting = Vec::new();
+    for (tenant, corpus) in &corpora {
+        let to = address(world, tenant);
+        waiting.extend((0..MAILS).map(|part| Sent { to: to.clone(), mail: mail_of(corpus, part) }));
+    }
+
+    let queued =
+        || -> usize { [TENANT, OTHER].map(|tenant| world.json(&["queue", "list", "--tenant", tenant]).len()).iter().sum() };
+    let mut in_the_middle = 0;
+    for _ in 0..KILLS {
+        let server = profile.server();
+        let (id, after) = (server.id().to_string(), Duration::from_millis(random.random_range(20..1000)));
+        let axe = std::thread::spawn(move || {
+            std::thread::sleep(after);
+            Command::new("kill").args(["-KILL", &id]).status().expect("kill runs");
+        });
+        waiting.retain(|sent| !profile.send(&server, &sent.to, &sent.mail));
+        axe.join().expect("it fell");
+        server.kill();
+        in_the_middle += usize::from(!waiting.is_empty() || queued() > 0);
+    }
+    println!("{in_the_middle} of {KILLS} kills left something undone");
+    assert!(in_the_middle > 0, "no kill was in the middle");
+    let server = profile.server();
+    waiting.retain(|sent| !profile.send(&server, &sent.to, &sent.mail));
+    assert!(waiting.is_empty(), "nobody kills it any more");
+    for (tenant, _) in &corpora {
+        wait_until("each mail became its tenant's rows", || landed(world, tenant).len() == MAILS as usize && queued() == 0);
+    }
+    server.terminate();
+
+    for (tenant, corpus) in &corpora {
+        reconciled(world, tenant, corpus);
+        for mail in landed(world, tenant) {
+            let members = mail["members"].as_array().expect("a list");
+            assert!(members.len() == 3 && members.iter().all(|member| member["state"] == "committed"), "{mail}");
+        }
+    }
+    world.ok(&["verify"]);
+}
+
+/// A tenant's mails that were worked on.
+fn landed(world: &World, tenant: &str) -> Vec<Value> {
+    let listed = world.json(&["deliveries", "--tenant", tenant]);
+    let done = listed.iter().filter(|row| row["state"] != "landed");
+    let receipts = done.map(|row| world.json(&["receipt", row["delivery_id"].as_str().expect("an id")]).remove(0));
+    receipts.filter(|receipt| receipt["delivery"]["channel"] == "mail" && receipt["delivery"]["container"].is_null()).collect()
+}
+
+/// Every row once, every sum to the cent, every planted discrepancy and no other, and a second engine agrees.
+fn reconciled(world: &World, tenant: &str, corpus: &Corpus) {
+    for report in Report::ENTRY_SUMMARIES {
+        let rows = corpus.write(report, &mut std::io::sink()).expect("written").rows;
+        let counted = world.ask(tenant, &format!("SELECT count(*) AS n FROM {}", report.table()));
+        assert_eq!(counted["n"], json!(rows), "{tenant} {report:?}");
+    }
+    let duty = "SELECT CAST(sum(line_tariff_duty_amount) AS VARCHAR) AS duty FROM es_003";
+    let (_, cents) = corpus.es_003_totals_cents();
+    assert_eq!(world.ask(tenant, duty)["duty"], json!(format!("{}.{:02}", cents / 100, cents % 100)));
+    let mut found: Vec<Expected> = world.json(&["reconcile", "--tenant", tenant]).iter().map(tie_out::named).collect();
+    found.sort();
+    assert_eq!(found, corpus.expected_findings(), "{tenant}");
+    let verdicts = world.json(&["attest", "--tenant", tenant]);
+    let agree = |line: &Value| line["verdict"] == "agrees";
+    assert!(verdicts.len() == 3 * MAILS as usize && verdicts.iter().all(agree), "{verdicts:?}");
+}
