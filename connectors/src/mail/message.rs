@@ -18,7 +18,7 @@ mod walk;
 mod tests;
 
 pub use coding::{Coding, Content};
-pub use fields::{Address, Fields};
+pub use fields::{ADDRESSES_MAX, Address, Fields};
 pub use look::{LOOK_BYTES, is_message};
 
 /// The note of a winmail.dat that does not open, or breaks off before anything comes out.

@@ -9,7 +9,7 @@ use super::{Unread, look::field_name};
 /// Nobody's header has more.
 const FIELDS_MAX: usize = 5_000;
 /// More addresses of a field are not read.
-const ADDRESSES_MAX: usize = 50;
+pub const ADDRESSES_MAX: usize = 50;
 
 /// The header fields of one message, in order.
 #[derive(Clone, Default)]
@@ -136,7 +136,7 @@ impl Fields {
         Some(token.trim().to_ascii_lowercase())
     }
 
-    /// Everyone named in all fields of this name.
+    /// Everyone named in all fields of this name; of more than [`ADDRESSES_MAX`], so many.
     pub fn addresses(&self, name: &str) -> Vec<Address> {
         let mut found = Vec::new();
         for value in self.all(name) {

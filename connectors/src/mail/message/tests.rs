@@ -124,6 +124,24 @@ fn names_come_out_as_people_read_them() {
 }
 
 #[test]
+fn what_a_sender_calls_a_part_is_kept_to_a_bounded_length() {
+    let part = |name: &str, kind: &str| {
+        let mail = format!(
+            "From: a@nordwind.example\r\nContent-Type: application/{kind}\r\n\
+             Content-Disposition: attachment; filename=\"{name}\"\r\n\r\na,b\r\n"
+        );
+        let message = read(mail.as_bytes()).expect("a message");
+        (message.parts[0].clone(), message.notes)
+    };
+    let (kept, notes) = part(&"ü".repeat(50_000), &"x".repeat(50_000));
+    assert_eq!(kept.name.as_deref().map(|name| name.chars().count()), Some(1_000));
+    assert_eq!(kept.media_type.chars().count(), 255);
+    assert!(notes.iter().any(|note| note.contains("file name that is too long")), "{notes:?}");
+    let (kept, notes) = part(&"ü".repeat(1_000), "csv");
+    assert_eq!((kept.name.map(|name| name.chars().count()), notes), (Some(1_000), Vec::new()));
+}
+
+#[test]
 fn places_depths_and_origins_say_where_a_part_lay() {
     let shapes = all(&load(), &mut Random(3));
     let parts = |name: &str| {

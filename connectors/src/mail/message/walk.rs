@@ -13,6 +13,9 @@ use super::{
 
 /// Further notes are left out.
 const NOTES_MAX: usize = 20;
+/// No file system keeps a longer name; RFC 6838 allows 127 characters for a type and for a subtype.
+const NAME_CHARS_MAX: usize = 1_000;
+const MEDIA_TYPE_CHARS_MAX: usize = 255;
 /// Lines in which a boundary that the header does not name is looked for.
 const GUESS_LINES_MAX: usize = 2_000;
 /// Of what was looked at as a message already: it is not looked at again.
@@ -118,12 +121,27 @@ fn media_type(content: &ContentType<'_>) -> String {
     format!("{}/{}", content.ctype(), subtype).to_ascii_lowercase()
 }
 
+/// Whether something was cut off.
+fn cut(text: &mut String, chars_max: usize) -> bool {
+    let end = text.char_indices().nth(chars_max).map(|(at, _)| at);
+    end.inspect(|end| text.truncate(*end)).is_some()
+}
+
 fn named(content: &ContentType<'_>, attribute: &str) -> Option<String> {
     let name = content.attribute(attribute)?.trim();
     (!name.is_empty()).then(|| name.to_owned())
 }
 
 impl Walk<'_> {
+    /// Its words are the sender's, and rules are matched against them: no longer than honest ones are.
+    fn keep(&mut self, mut part: Part) {
+        cut(&mut part.media_type, MEDIA_TYPE_CHARS_MAX);
+        if part.name.as_mut().is_some_and(|name| cut(name, NAME_CHARS_MAX)) {
+            self.note("a file name that is too long; its beginning was kept");
+        }
+        self.parts.push(part);
+    }
+
     fn note(&mut self, text: &str) {
         if self.notes.len() < NOTES_MAX && !self.notes.iter().any(|note| note == text) {
             self.notes.push(text.to_owned());
@@ -260,15 +278,15 @@ impl Walk<'_> {
         let files = if is_text { self.files_within(&part.content)? } else { Vec::new() };
         if is_uuencoded && let [file] = files.as_slice() {
             part.content = Content::plain(file.bytes.clone());
-            self.parts.push(part);
+            self.keep(part);
             return Ok(());
         }
         let beside = part.clone();
-        self.parts.push(part);
+        self.keep(part);
         for (at, file) in files.into_iter().enumerate() {
             let inner = place.inner(at + 1);
             self.open(&inner)?;
-            self.parts.push(Part {
+            self.keep(Part {
                 name: Some(file.name),
                 media_type: "application/octet-stream".to_owned(),
                 disposition: Disposition::Attachment,
@@ -332,7 +350,7 @@ impl Walk<'_> {
                 continue;
             }
             let is_text = file.name.is_none() && file.media_type.as_deref() == Some("text/plain");
-            self.parts.push(Part {
+            self.keep(Part {
                 name: file.name,
                 media_type: file.media_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
                 disposition: if is_text { Disposition::Inline } else { Disposition::Attachment },

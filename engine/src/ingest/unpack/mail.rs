@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use bonded_connectors::mail::message::{self, Limits, Message, Unread, Why};
+use bonded_connectors::mail::message::{self, ADDRESSES_MAX, Limits, Message, Unread, Why};
 use bonded_schemas::{
     DeliveryState, Envelope, Mapping, Quarantine, QuarantineReason, Report,
     mail::{MailFacts, MailPart, MailPolicy, MailReport, Sign},
@@ -186,12 +186,16 @@ fn unread(unread: Unread) -> Stop {
 /// receipt repeats of it: cut off in the right place, a stranger's address is a known one.
 fn judge(policy: &MailPolicy, report: &mut MailReport, message: &Message, looks: &mut [Look]) {
     let names: Vec<&str> = message.parts.iter().filter_map(|part| part.name.as_deref()).collect();
-    let from: Vec<String> = message.fields.addresses("from").into_iter().map(|from| from.address).collect();
+    let senders = message.fields.addresses("from");
+    // Whoever stands behind the last that is read is nobody's acquaintance.
+    let unread = (senders.len() == ADDRESSES_MAX).then(String::new);
     let is_too_long = |address: &String| address.chars().nth(ADDRESS_CHARS_MAX).is_some();
-    let from: Vec<String> = from
+    let from: Vec<String> = senders
         .into_iter()
+        .map(|from| from.address)
         .filter(|address| !address.is_empty())
         .map(|address| if is_too_long(&address) { String::new() } else { address })
+        .chain(unread)
         .collect();
     let subject: String = message.fields.text("subject").unwrap_or_default().chars().take(SUBJECT_CHARS_MAX).collect();
     let facts = MailFacts { from: &from, subject: &subject, attachments: &names, proof: &report.proof };

@@ -161,6 +161,10 @@ fn the_policy_judges_whole_addresses_and_not_what_a_receipt_repeats() {
         assert!(!taken(&from, "", &policy), "{length} characters");
     }
     assert!(!taken(&format!("{}@nordwind.example", "a".repeat(ADDRESS_CHARS_MAX)), "", &policy));
+    // A stranger behind more known senders than are read.
+    let known = |count: usize| vec!["reports@nordwind.example"; count].join(">, <");
+    assert!(taken(&known(ADDRESSES_MAX - 1), "", &policy));
+    assert!(!taken(&format!("{}>, <stranger@kettle.example", known(ADDRESSES_MAX)), "", &policy));
     let rule = bonded_schemas::mail::MatchRule { subject: Some("*weekly".to_owned()), ..Default::default() };
     let policy = MailPolicy { rules: vec![rule], only_matching: true, ..MailPolicy::default() };
     let long = "a ".repeat(200);
