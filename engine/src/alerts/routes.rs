@@ -80,7 +80,7 @@ pub struct RouteInfo {
     pub name: String,
     /// The addresses and roles of members, or a webhook's host.
     pub to: Vec<String>,
-    /// `mail`, `webhook`, `slack`.
+    /// `mail`, `webhook`, `slack`; `damaged` where the route does not open.
     pub channel: &'static str,
     pub filter: Filter,
     pub pace: Pace,
@@ -114,7 +114,7 @@ pub(super) struct Directory {
 pub async fn list(tenant: &Tenant, owner: &str) -> Result<Vec<RouteInfo>> {
     let rows = tenant.ledger.alert_routes().await?;
     let members = tenant.ledger.team().members().await?;
-    rows.iter().filter(|row| row.owner == owner).map(|row| info(tenant, &members, &opened(tenant, row)?)).collect()
+    rows.iter().filter(|row| row.owner == owner).map(|row| shown(tenant, &members, row)).collect()
 }
 
 /// Answers the route and, of a webhook that is signed, its secret: shown now and never again.
@@ -187,9 +187,9 @@ pub async fn add(
 
 /// The route of this id, or the only one whose id begins so.
 pub async fn remove(house: &Lakehouse, tenant: &Tenant, owner: &str, id: &str) -> Result<RouteInfo> {
-    let (row, route) = find(tenant, owner, id).await?;
+    let row = find_row(tenant, owner, id).await?;
     let members = tenant.ledger.team().members().await?;
-    let shown = info(tenant, &members, &route)?;
+    let shown = shown(tenant, &members, &row)?;
     let action = if owner.is_empty() { "alert.route.remove" } else { "alert.unsubscribe" };
     let event = tenant.sealed_change(action, &row.route_id, "done", Change::between(&shown, &serde_json::Value::Null)?)?;
     let event = NewEvent { at: house.clock.now(), sealed: &event };
@@ -200,13 +200,16 @@ pub async fn remove(house: &Lakehouse, tenant: &Tenant, owner: &str, id: &str) -
 }
 
 pub(super) async fn find(tenant: &Tenant, owner: &str, id: &str) -> Result<(RouteRow, Route)> {
+    let row = find_row(tenant, owner, id).await?;
+    let route = opened(tenant, &row)?;
+    Ok((row, route))
+}
+
+async fn find_row(tenant: &Tenant, owner: &str, id: &str) -> Result<RouteRow> {
     let rows = tenant.ledger.alert_routes().await?;
     let mut found = rows.into_iter().filter(|row| row.owner == owner && !id.is_empty() && row.route_id.starts_with(id));
     match (found.next(), found.next()) {
-        (Some(row), None) => {
-            let route = opened(tenant, &row)?;
-            Ok((row, route))
-        }
+        (Some(row), None) => Ok(row),
         (Some(_), Some(_)) => {
             Err(Error::input(format!("more than one begins with `{}`; give more of its id", id.escape_default())))
         }
@@ -229,6 +232,23 @@ fn opened(tenant: &Tenant, row: &RouteRow) -> Result<Route> {
 /// Whether a row opens and is what was sealed.
 pub(crate) fn is_whole(tenant: &Tenant, row: &RouteRow) -> Result<()> {
     opened(tenant, row).map(|_| ())
+}
+
+/// One that does not open is shown as such, so that it can be removed and the others are seen.
+fn shown(tenant: &Tenant, members: &[MemberRow], row: &RouteRow) -> Result<RouteInfo> {
+    match opened(tenant, row) {
+        Ok(route) => info(tenant, members, &route),
+        Err(error) if error.kind() == ErrorKind::Damaged => Ok(RouteInfo {
+            route: row.route_id.clone(),
+            name: "does not open: remove it and make it anew".into(),
+            to: Vec::new(),
+            channel: "damaged",
+            filter: Filter::default(),
+            pace: Pace::default(),
+            escalate_after: None,
+        }),
+        Err(error) => Err(error),
+    }
 }
 
 fn info(tenant: &Tenant, members: &[MemberRow], route: &Route) -> Result<RouteInfo> {

@@ -203,6 +203,13 @@ async fn a_route_that_does_not_read_silences_no_other_and_those_who_look_after_t
     watch.raise("verify", Severity::Error).await;
     watch.look().await;
     assert_eq!(watch.names(), ["admin", "operator", "owner"]);
+    // It is listed as what it is, beside the other, and can be removed.
+    let listed = || async { routes::list(&watch.tenant, "").await.unwrap() };
+    let channels = |routes: &[routes::RouteInfo]| routes.iter().map(|route| route.channel).collect::<Vec<_>>();
+    let both = channels(&listed().await);
+    assert!(both.len() == 2 && both.contains(&"damaged") && both.contains(&"mail"), "{both:?}");
+    assert_eq!(routes::remove(&watch.house, &watch.tenant, "", "damaged").await.unwrap().channel, "damaged");
+    assert_eq!(channels(&listed().await), ["mail"]);
 }
 
 #[tokio::test]

@@ -153,7 +153,7 @@ pub struct AddingRoute {
 pub struct AlertRoute {
     route: String,
     name: String,
-    /// `mail`, `webhook` or `slack`.
+    /// `mail`, `webhook` or `slack`; `damaged` where the route does not open.
     channel: &'static str,
     to: Vec<String>,
     #[schema(value_type = Object)]
