@@ -155,10 +155,10 @@ impl Lakehouse {
         let (store, root, bucket) = match (doors.store, account) {
             (Some((store, root)), _) => (store, root, None),
             (None, Some(account)) if is_s3(&settings.lake) => {
-                let bucket = Arc::new(S3::open(&settings.lake, account, settings.bucket_use())?);
+                let bucket = Arc::new(S3::open(&settings.lake, account, settings.bucket_use()?)?);
                 let (region, _) = bucket.whereabouts().await?;
                 settings.aws.residency()?.region(&format!("bucket `{}`", bucket.bucket_name()), &region)?;
-                if settings.aws.lock {
+                if settings.aws.lock || settings.aws.retain.is_some() {
                     bucket.check_lock().await?;
                 }
                 let (store, root) = bucket.clone().opened();

@@ -108,6 +108,10 @@ impl Outcome {
                 let pruned = done.keys_pruned;
                 format!("{} of {} snapshots expired, {pruned} keys pruned", done.snapshots_expired, done.snapshots_before)
             }
+            Self::Swept(done) if done.retained > 0 => {
+                let others = Self::Swept(Swept { retained: 0, ..done.clone() });
+                format!("{}; {} received objects got the retention that they lacked", others.text(), done.retained)
+            }
             Self::Swept(done) => format!(
                 "{} of {} objects removed ({} bytes); kept: {} referred to, {} young, {} waiting",
                 done.removed + done.uploads_removed,

@@ -324,6 +324,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return None,
     };
     (count > 0).then(|| Duration::from_millis(count.saturating_mul(millis)))

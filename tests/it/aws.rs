@@ -236,3 +236,49 @@ fn a_lost_control_store_is_made_again_from_the_raw_zone_in_the_bucket() {
     assert!(world.ingest(TENANT, &files).iter().all(|receipt| receipt["duplicate"] == json!(true)));
     world.ok(&["verify"]);
 }
+
+#[test]
+fn received_files_and_the_trail_are_kept_by_s3_and_the_doctor_sees_it() {
+    let Some(aws) = PrivateAws::localstack() else { return };
+    let bucket = Bucket { endpoint: aws.endpoint.clone(), name: aws.lockable_bucket("bonded") };
+    let world = World::in_bucket(bucket, None);
+    let run = |arguments: &[&str]| {
+        let output = world.command(arguments).env("BONDED_AWS_RETAIN", "2d").output().expect("the binary starts");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let ok = |arguments: &[&str]| {
+        let (code, stdout, stderr) = run(arguments);
+        assert_eq!(code, Some(0), "{arguments:?}: {stderr}");
+        stdout
+    };
+    for arguments in [["init"].as_slice(), &["tenant", "add", TENANT]] {
+        ok(arguments);
+    }
+    let file = world.corpus_files("in", &corpus(random_plan(10)))[0].display().to_string();
+    ok(&["ingest", "--tenant", TENANT, &file]);
+    ok(&["maintain"]);
+    let retention =
+        |key: &str| aws.try_ask("GET", &format!("/{}/{key}?retention", bucket_of(&world)), &[], "").expect("an answer");
+    let mut kept = 0;
+    for key in aws.objects(bucket_of(&world)) {
+        let written_once = ["/raw/", "/audit/"].iter().any(|part| key.contains(part)) && !key.contains("/staging/");
+        let (status, text) = retention(&key);
+        assert_eq!(status == 200 && text.contains("COMPLIANCE"), written_once, "{key}: {status} {text}");
+        kept += usize::from(written_once);
+    }
+    assert!(kept >= 3, "a file, its note and the tenant's record");
+    let told = crate::world::json_lines(&run(&["--json", "doctor"]).1).remove(0);
+    let of_lock = |finding: &&Value| finding["object"].as_str().is_some_and(|object| object.ends_with("object-lock"));
+    let seen = told["findings"].as_array().expect("a list").iter().find(of_lock).expect("a finding");
+    assert_eq!(seen["verdict"], "ok", "{seen}");
+    // The same bucket, asked for what it does not have.
+    let refused = world.command(&["tenant", "list"]).env("BONDED_AWS_LOCK", "true").output().expect("the binary starts");
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("aws.lock"));
+    let unlockable = World::in_bucket(Bucket { endpoint: aws.endpoint.clone(), name: aws.bucket("bonded", false) }, None);
+    let refused = unlockable.command(&["init"]).env("BONDED_AWS_RETAIN", "2d").output().expect("the binary starts");
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("aws.retain"));
+}

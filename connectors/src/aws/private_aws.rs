@@ -113,13 +113,21 @@ impl PrivateAws {
 
     /// A new bucket of this name; a locked one has versions, and keeps each for a day whoever asks.
     pub fn bucket(&self, name: &str, locked: bool) -> String {
-        let headers: &[&str] = if locked { &["x-amz-bucket-object-lock-enabled: true"] } else { &[] };
-        let name = format!("{name}-{}", uuid::Uuid::new_v4().simple());
-        self.ask("PUT", &format!("/{name}"), headers, "");
-        if locked {
-            let headers = ["x-amz-sdk-checksum-algorithm: SHA256", RULE_SHA256];
-            self.ask("PUT", &format!("/{name}?object-lock"), &headers, RULE);
+        if !locked {
+            let name = format!("{name}-{}", uuid::Uuid::new_v4().simple());
+            self.ask("PUT", &format!("/{name}"), &[], "");
+            return name;
         }
+        let name = self.lockable_bucket(name);
+        let headers = ["x-amz-sdk-checksum-algorithm: SHA256", RULE_SHA256];
+        self.ask("PUT", &format!("/{name}?object-lock"), &headers, RULE);
+        name
+    }
+
+    /// A new bucket with Object Lock, which keeps what it is asked to keep.
+    pub fn lockable_bucket(&self, name: &str) -> String {
+        let name = format!("{name}-{}", uuid::Uuid::new_v4().simple());
+        self.ask("PUT", &format!("/{name}"), &["x-amz-bucket-object-lock-enabled: true"], "");
         name
     }
 
@@ -137,7 +145,7 @@ impl PrivateAws {
         text
     }
 
-    fn try_ask(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Option<(u16, String)> {
+    pub fn try_ask(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n", self.port);

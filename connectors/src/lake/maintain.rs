@@ -85,6 +85,8 @@ pub struct Swept {
     pub removed_bytes: u64,
     /// Uploads that were never finished, which no list of objects shows; in a bucket those of the raw zone, too.
     pub uploads_removed: usize,
+    /// Objects written once whose retention a crash had come before.
+    pub retained: usize,
 }
 
 /// What re-wrapping did, or with a dry run would do.

@@ -32,6 +32,7 @@ use crate::{
 
 mod bucket;
 mod honours;
+mod retention;
 mod setup;
 #[cfg(test)]
 pub(super) mod tests;
@@ -59,6 +60,8 @@ pub struct Use {
     pub path_style: bool,
     /// Objects of a tenant are encrypted at S3 under the tenant's key. Needs keys that S3 knows.
     pub tenant_keys: bool,
+    /// How long S3 keeps what is written once in compliance mode. Needs a bucket with Object Lock.
+    pub retain: Option<Duration>,
 }
 
 /// The lake's part of a bucket, as an object store. Paths are relative to the prefix.
@@ -198,8 +201,12 @@ impl S3 {
     }
 
     async fn seen(&self) -> object_store::Result<Honours> {
-        self.honours().await.map_err(|error| object_store::Error::Generic { store: "S3", source: Box::new(error) })
+        self.honours().await.map_err(generic)
     }
+}
+
+fn generic(error: Error) -> object_store::Error {
+    object_store::Error::Generic { store: "S3", source: Box::new(error) }
 }
 
 /// `tenants/<tenant>/...`
@@ -301,7 +308,9 @@ impl ObjectStore for S3 {
             options.mode = PutMode::Overwrite;
         }
         let done = writer.put_opts(location, payload, options).await;
-        self.or_lost(location, done).await
+        let put = self.or_lost(location, done).await?;
+        self.retain(location, put.version.as_deref()).await.map_err(generic)?;
+        Ok(put)
     }
 
     async fn put_multipart_opts(
@@ -341,7 +350,8 @@ impl ObjectStore for S3 {
             options.mode = CopyMode::Overwrite;
         }
         let done = writer.copy_opts(from, to, options).await;
-        self.or_lost(to, done).await
+        self.or_lost(to, done).await?;
+        self.retain(to, None).await.map_err(generic)
     }
 }
 

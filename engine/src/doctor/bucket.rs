@@ -33,7 +33,7 @@ pub(super) async fn look(house: &Lakehouse, chart: &mut Chart) -> Result<()> {
         let object = format!("bucket {name}: {}", aspect.as_str());
         match asked(bucket, aspect).await {
             Ok(kept) => {
-                let (verdict, what, mend) = judged(aspect, kept.as_ref(), house.settings.aws.lock);
+                let (verdict, what, mend) = judged(aspect, kept.as_ref(), Locks::of(house));
                 chart.note(verdict, object, what, mend.map(str::to_owned));
             }
             Err(error) if error.kind() == ErrorKind::Refused => {
@@ -53,8 +53,28 @@ async fn asked(bucket: &S3, aspect: Aspect) -> Result<Option<Kept>> {
     bucket.aspect(aspect).await.map_err(Error::from)
 }
 
+/// What the settings ask Object Lock for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Locks {
+    Nothing,
+    /// By the bucket's default retention.
+    Everything,
+    /// What is written once, each by itself.
+    Written,
+}
+
+impl Locks {
+    fn of(house: &Lakehouse) -> Self {
+        match (house.settings.aws.retain.is_some(), house.settings.aws.lock) {
+            (true, _) => Self::Written,
+            (false, true) => Self::Everything,
+            (false, false) => Self::Nothing,
+        }
+    }
+}
+
 /// What a configuration is worth, by itself.
-pub(super) fn judged(aspect: Aspect, kept: Option<&Kept>, lock: bool) -> (Verdict, String, Option<&'static str>) {
+pub(super) fn judged(aspect: Aspect, kept: Option<&Kept>, locks: Locks) -> (Verdict, String, Option<&'static str>) {
     let get = |path: &str| kept.and_then(|kept| kept.get(path)).unwrap_or_default();
     let ok = |what: String| (Verdict::Ok, what, None);
     match aspect {
@@ -74,10 +94,23 @@ pub(super) fn judged(aspect: Aspect, kept: Option<&Kept>, lock: bool) -> (Verdic
                 Some("enable versioning on the bucket"),
             ),
         },
-        Aspect::Lock => match (get("Rule/DefaultRetention/Mode"), lock) {
+        Aspect::Lock => match (get("Rule/DefaultRetention/Mode"), locks) {
+            ("COMPLIANCE", Locks::Written) => (
+                Verdict::Warn,
+                "keeps each object in compliance mode, tables and what lies in staging among them".into(),
+                Some("take the default retention away: aws.retain keeps what must be kept, and maintenance removes the rest"),
+            ),
             ("COMPLIANCE", _) => ok("keeps each object in compliance mode, whoever asks".into()),
-            (_, false) => (Verdict::NotAsked, "not in compliance mode, and aws.lock does not ask for it".into(), None),
-            (_, true) => (
+            (_, Locks::Written) if get("ObjectLockEnabled") == "Enabled" => {
+                ok("keeps received files and the trail's segments in compliance mode, as aws.retain says".into())
+            }
+            (_, Locks::Nothing) => (Verdict::NotAsked, "not in compliance mode, and aws.lock does not ask for it".into(), None),
+            (_, Locks::Written) => (
+                Verdict::Fail,
+                "has no Object Lock, which aws.retain asks for".into(),
+                Some("Object Lock is chosen when a bucket is made: make another, and move the lake by backup and restore"),
+            ),
+            (_, Locks::Everything) => (
                 Verdict::Fail,
                 "is not locked as aws.lock asks for".into(),
                 Some("set a default retention in compliance mode; Object Lock is chosen when a bucket is made"),

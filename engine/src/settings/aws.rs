@@ -2,6 +2,8 @@
 //! Credentials are no settings: they come of AWS's standard chain.
 //! Promise: a region, an endpoint or an address that lies outside of the allowed regions is refused at start, by its setting.
 
+use std::{ops::RangeInclusive, time::Duration};
+
 use bonded_connectors::{
     aws::Reach,
     lake::{Use, is_s3},
@@ -9,8 +11,11 @@ use bonded_connectors::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Settings;
+use super::{Settings, parse_duration};
 use crate::error::{Error, Result};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const RETAIN: RangeInclusive<Duration> = DAY..=Duration::from_secs(3653 * 24 * 60 * 60);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -24,6 +29,8 @@ pub struct AwsSettings {
     pub path_style: bool,
     /// The start refuses a bucket that does not keep every object in Object Lock's compliance mode.
     pub lock: bool,
+    /// `1826d`: how long S3 keeps received files and sealed segments of the trail in compliance mode, whoever asks.
+    pub retain: Option<String>,
     /// Where data may lie: endpoints, buckets, keys, queues and databases of another region are refused.
     pub regions_allowed: Vec<String>,
 }
@@ -37,6 +44,7 @@ impl Default for AwsSettings {
             s3_endpoint: None,
             path_style: false,
             lock: false,
+            retain: None,
             regions_allowed: vec!["us-east-1".into(), "us-west-2".into()],
         }
     }
@@ -46,7 +54,7 @@ impl AwsSettings {
     /// Every key present.
     pub(super) fn complete() -> Self {
         let some = || Some(String::new());
-        Self { endpoint: some(), kms_endpoint: some(), s3_endpoint: some(), ..Self::default() }
+        Self { endpoint: some(), kms_endpoint: some(), s3_endpoint: some(), retain: some(), ..Self::default() }
     }
 
     pub fn reach(&self) -> Reach {
@@ -55,6 +63,18 @@ impl AwsSettings {
             endpoint: self.endpoint.clone(),
             kms_endpoint: self.kms_endpoint.clone(),
             s3_endpoint: self.s3_endpoint.clone(),
+        }
+    }
+
+    /// # Errors
+    /// `Setup` below a day, and above ten years: nobody can take a retention in compliance mode back.
+    pub fn retained_for(&self) -> Result<Option<Duration>> {
+        let Some(text) = &self.retain else { return Ok(None) };
+        match parse_duration(text) {
+            Some(retain) if RETAIN.contains(&retain) => Ok(Some(retain)),
+            _ => {
+                Err(Error::setup(format!("settings: aws.retain `{}` is not like 1826d, from 1d to 3653d", text.escape_default())))
+            }
         }
     }
 
@@ -76,13 +96,16 @@ pub enum KeyProvider {
 
 impl Settings {
     pub(super) fn check_aws(&self) -> Result<()> {
+        self.aws.retained_for()?;
         Ok(self.aws.reach().check()?)
     }
 
     /// What holds of the lake that was named last, on the command line perhaps.
     pub(crate) fn check_lake(&self) -> Result<()> {
-        if self.aws.lock && !is_s3(&self.lake) {
-            return Err(Error::setup(format!("settings: aws.lock is for a lake on s3://, and `{}` is none", self.lake)));
+        for (setting, is_set) in [("aws.lock", self.aws.lock), ("aws.retain", self.aws.retain.is_some())] {
+            if is_set && !is_s3(&self.lake) {
+                return Err(Error::setup(format!("settings: {setting} is for a lake on s3://, and `{}` is none", self.lake)));
+            }
         }
         Ok(())
     }
@@ -93,8 +116,9 @@ impl Settings {
     }
 
     /// S3 asks the KMS for a tenant's key itself, so it must lie there.
-    pub fn bucket_use(&self) -> Use {
-        Use { path_style: self.aws.path_style, tenant_keys: self.keys.provider == KeyProvider::Aws }
+    pub fn bucket_use(&self) -> Result<Use> {
+        let (path_style, tenant_keys) = (self.aws.path_style, self.keys.provider == KeyProvider::Aws);
+        Ok(Use { path_style, tenant_keys, retain: self.aws.retained_for()? })
     }
 
     /// What the lake is named by in the aliases of its keys: as set, or from its URL.

@@ -39,6 +39,8 @@ fn unknown_keys_wrong_types_and_impossible_values_are_refused_by_name() {
         ("[mail]\ntime_max = \"0s\"", vec![], "mail.time_max"),
         ("[alerts]\nwebhook_time_max = \"121s\"", vec![], "alerts.webhook_time_max"),
         ("", vec![("BONDED_DESK_PASSWORD_COST", "4")], "password_cost"),
+        ("[aws]\nretain = \"23h\"", vec![], "aws.retain"),
+        ("[aws]\nretain = \"3654d\"", vec![], "aws.retain"),
         ("[maintain]\nsnapshot_age_max = \"soon\"", vec![], "snapshot_age_max"),
         ("[maintain]\nsnapshots_min = 0", vec![], "snapshots_min"),
         ("[oidc]\naudience = \"lake\"", vec![], "oidc.issuer"),

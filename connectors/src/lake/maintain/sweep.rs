@@ -79,6 +79,8 @@ pub async fn sweep(lake: &Lake, scope: &TenantScope, tables: &Tables, grace: Tim
         // The tenant's whole folder: those of the raw zone lie in no other list either.
         let whole = Path::from(format!("tenants/{}", scope.tenant()));
         swept.uploads_removed += bucket.end_uploads(&whole, oldest, dry_run).await?;
+        // A crash between an object and its retention.
+        swept.retained += bucket.retain_young(&whole, oldest, dry_run).await?;
     }
     Ok(swept)
 }

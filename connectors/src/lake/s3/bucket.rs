@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use object_store::{
+    HeaderValue,
     aws::{AwsAuthorizer, AwsCredential},
     client::{HttpRequest, HttpRequestBody},
     path::Path,
@@ -46,19 +48,27 @@ struct Unfinished {
 }
 
 impl S3 {
-    /// That the bucket keeps every object in compliance mode for some time, whoever asks.
+    /// That the bucket keeps every object in compliance mode for some time, whoever asks; or, where each object that must be
+    /// kept gets its own retention, that the bucket can.
     ///
     /// # Errors
     /// `Setup` when it does not.
     pub async fn check_lock(&self) -> Result<()> {
-        let (status, text) = self.ask("GET", None, &[("object-lock", "")]).await?;
+        let (status, text) = self.ask("GET", None, &[("object-lock", "")], "").await?;
         let text = String::from_utf8_lossy(&text).into_owned();
         let bucket = &self.place.bucket;
-        let mend = "make the bucket with Object Lock, and a default retention in compliance mode";
+        let (setting, wanted, mend) = match self.usage.retain {
+            Some(_) => ("aws.retain", "<ObjectLockEnabled>Enabled</ObjectLockEnabled>", "make the bucket with Object Lock"),
+            None => (
+                "aws.lock",
+                "<Mode>COMPLIANCE</Mode>",
+                "make the bucket with Object Lock, and a default retention in compliance mode, or set aws.retain",
+            ),
+        };
         match status {
-            200 if text.contains("<Mode>COMPLIANCE</Mode>") => Ok(()),
+            200 if text.contains(wanted) => Ok(()),
             200 | 404 => {
-                Err(Error::new(ErrorKind::Setup, format!("bucket `{bucket}` is not locked as aws.lock asks for: {mend}")))
+                Err(Error::new(ErrorKind::Setup, format!("bucket `{bucket}` is not locked as {setting} asks for: {mend}")))
             }
             403 => Err(Error::new(
                 ErrorKind::Setup,
@@ -77,7 +87,7 @@ impl S3 {
             if let Some((key, upload)) = &marker {
                 query.extend([("key-marker", key.as_str()), ("upload-id-marker", upload.as_str())]);
             }
-            let (status, text) = self.ask("GET", None, &query).await?;
+            let (status, text) = self.ask("GET", None, &query, "").await?;
             if status != 200 {
                 let message = format!("unfinished uploads of bucket `{}` cannot be listed: status {status}", self.place.bucket);
                 return Err(Error::new(ErrorKind::Setup, message));
@@ -99,7 +109,7 @@ impl S3 {
     }
 
     async fn end(&self, upload: &Unfinished) -> Result<()> {
-        let (status, _) = self.ask("DELETE", Some(&upload.key), &[("uploadId", &upload.upload)]).await?;
+        let (status, _) = self.ask("DELETE", Some(&upload.key), &[("uploadId", &upload.upload)], "").await?;
         match status {
             200..=299 | 404 => Ok(()),
             status => Err(Error::new(
@@ -118,12 +128,12 @@ impl S3 {
         self.place.prefix.parts().chain(location.parts()).collect::<Path>().to_string()
     }
 
-    /// One signed request without a body, tried some times; its status and text.
-    async fn ask(&self, method: &str, key: Option<&str>, query: &[(&str, &str)]) -> Result<(u16, Bytes)> {
+    /// One signed request, tried some times; its status and text.
+    pub(super) async fn ask(&self, method: &str, key: Option<&str>, query: &[(&str, &str)], body: &str) -> Result<(u16, Bytes)> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let request = self.request(method, key, query, "").await?;
+            let request = self.request(method, key, query, body).await?;
             let answered = async {
                 let answer = self.http.execute(request).await?;
                 let status = answer.status().as_u16();
@@ -148,7 +158,7 @@ impl S3 {
         method: &str,
         key: Option<&str>,
         query: &[(&str, &str)],
-        body: &'static str,
+        body: &str,
     ) -> Result<HttpRequest> {
         let wrong = || Error::new(ErrorKind::Setup, "the endpoint of S3 makes no URL");
         let mut base = endpoint(&self.account, &self.place.bucket, self.usage.path_style)?;
@@ -163,6 +173,12 @@ impl S3 {
         let mut request = HttpRequest::new(HttpRequestBody::from(body.to_owned()));
         *request.method_mut() = method.parse().map_err(|_| wrong())?;
         *request.uri_mut() = url.as_str().parse().map_err(|_| wrong())?;
+        if !body.is_empty() {
+            let digest = ring::digest::digest(&ring::digest::SHA256, body.as_bytes());
+            let digest = STANDARD.encode(digest).parse().map_err(|_| wrong())?;
+            request.headers_mut().insert("x-amz-sdk-checksum-algorithm", HeaderValue::from_static("SHA256"));
+            request.headers_mut().insert("x-amz-checksum-sha256", digest);
+        }
         let found = self.account.credentials().await?;
         let credential = AwsCredential {
             key_id: found.access_key_id().to_owned(),

@@ -178,7 +178,7 @@ mod tests {
     async fn bucket(aws: &PrivateAws, name: &str) -> S3 {
         let reach = Reach { region: "us-east-1".into(), endpoint: Some(aws.endpoint.clone()), ..Reach::default() };
         let account = Account::of_tests(reach).await;
-        S3::open(&format!("s3://{name}/lake"), account, Use { path_style: true, tenant_keys: false }).unwrap()
+        S3::open(&format!("s3://{name}/lake"), account, Use { path_style: true, tenant_keys: false, retain: None }).unwrap()
     }
 
     #[tokio::test]

@@ -17,8 +17,8 @@ use crate::{
     keys::{EncryptionContext, KeyId, Keys, aws::AwsKeys},
 };
 
-const KEYED: Use = Use { path_style: true, tenant_keys: true };
-const PLAIN: Use = Use { path_style: true, tenant_keys: false };
+const KEYED: Use = Use { tenant_keys: true, ..PLAIN };
+const PLAIN: Use = Use { path_style: true, tenant_keys: false, retain: None };
 
 async fn account(endpoint: &str) -> Account {
     Account::of_tests(Reach { region: REGION.into(), endpoint: Some(endpoint.into()), ..Reach::default() }).await
@@ -283,6 +283,50 @@ async fn a_lock_is_seen_and_its_absence_is() {
     assert!(refused.kind() == ErrorKind::Setup && refused.to_string().contains("compliance mode"), "{refused}");
 }
 
+/// What is written once is kept by the server itself, each object from the answer to its writing on; the rest may go.
+async fn keeps_what_is_written_once(store: &S3) {
+    store.check_lock().await.unwrap();
+    let of = |path: &str| Path::from(format!("tenants/acme-toys/{path}"));
+    let (staging, raw, note, segment, table) =
+        (of("raw/staging/one"), of("raw/9f86d0"), of("raw/notes/9f86d0"), of("audit/1-2"), of("warehouse/es_001/data"));
+    store.put(&staging, PutPayload::from_static(b"sealed")).await.unwrap();
+    store.copy_if_not_exists(&staging, &raw).await.unwrap();
+    for path in [&note, &segment, &table] {
+        store.put_opts(path, PutPayload::from_static(b"sealed"), create()).await.unwrap();
+    }
+    for (path, is_kept) in [(&staging, false), (&raw, true), (&note, true), (&segment, true), (&table, false)] {
+        assert_eq!(store.is_retained(path).await.unwrap(), is_kept, "{path}");
+        let version = store.head(path).await.unwrap().version.expect("a bucket with versions");
+        let (status, _) = store.ask("DELETE", Some(&store.full_path(path)), &[("versionId", &version)], "").await.unwrap();
+        assert_eq!(status == 403, is_kept, "{path}: the server answered {status} to a deletion");
+    }
+    // A crash came before the retention: the next sweep gives it, once, and to nothing that it need not look at.
+    let late = of("raw/late");
+    store.base.put(&late, PutPayload::from_static(b"sealed")).await.unwrap();
+    let (now, folder) = (SystemClock.now(), of(""));
+    assert_eq!(store.retain_young(&folder, now + TimeDelta::hours(1), false).await.unwrap(), 0, "none is that young");
+    assert_eq!(store.retain_young(&folder, now - TimeDelta::hours(1), true).await.unwrap(), 1);
+    assert!(!store.is_retained(&late).await.unwrap(), "a dry run");
+    assert_eq!(store.retain_young(&folder, now - TimeDelta::hours(1), false).await.unwrap(), 1);
+    assert_eq!(store.retain_young(&folder, now - TimeDelta::hours(1), false).await.unwrap(), 0);
+    assert!(store.is_retained(&late).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_written_once_is_kept_by_the_server() {
+    let Some(aws) = PrivateAws::localstack() else { return };
+    let usage = Use { retain: Some(std::time::Duration::from_secs(2 * 24 * 60 * 60)), ..PLAIN };
+    let at = async |bucket: String| S3::open(&format!("s3://{bucket}/some/lake"), account(&aws.endpoint).await, usage).unwrap();
+    keeps_what_is_written_once(&at(aws.lockable_bucket("lake")).await).await;
+    let without = at(aws.bucket("lake", false)).await;
+    let refused = without.check_lock().await.unwrap_err();
+    assert!(refused.kind() == ErrorKind::Setup && refused.to_string().contains("aws.retain"), "{refused}");
+    // Where the server refuses the retention, the writing is no success.
+    let path = Path::from("tenants/acme-toys/raw/9f86d0");
+    let refused = without.put_opts(&path, PutPayload::from_static(b"sealed"), create()).await.unwrap_err();
+    assert!(Error::from(refused).kind() == ErrorKind::Setup);
+}
+
 #[tokio::test]
 async fn a_bucket_that_is_not_there_is_told() {
     let Some(aws) = PrivateAws::localstack() else { return };
@@ -311,11 +355,24 @@ pub(crate) async fn at_ceph(versioned: bool) -> Option<Arc<S3>> {
     Some(Arc::new(store))
 }
 
-async fn send(store: &S3, method: &str, query: &[(&str, &str)], body: &'static str) {
+async fn send(store: &S3, method: &str, query: &[(&str, &str)], body: &str) {
     let request = store.request(method, None, query, body).await.unwrap();
     let answer = store.http.execute(request).await.unwrap();
     let (status, text) = (answer.status(), answer.into_body().bytes().await.unwrap());
     assert!(status.is_success(), "{method} {query:?}: {status} {}", String::from_utf8_lossy(&text));
+}
+
+#[tokio::test]
+async fn what_is_written_once_is_kept_by_a_real_server_too() {
+    let Some(ceph) = PrivateAws::ceph() else { return };
+    let usage = Use { retain: Some(std::time::Duration::from_secs(2 * 24 * 60 * 60)), ..PLAIN };
+    let name = format!("s3://lake-{}/some/lake", uuid::Uuid::new_v4().simple());
+    let store = S3::open(&name, account(&ceph.endpoint).await, usage).unwrap();
+    let mut request = store.request("PUT", None, &[], "").await.unwrap();
+    request.headers_mut().insert("x-amz-bucket-object-lock-enabled", object_store::HeaderValue::from_static("true"));
+    let answer = store.http.execute(request).await.unwrap();
+    assert!(answer.status().is_success());
+    keeps_what_is_written_once(&store).await;
 }
 
 /// What the fallback is for: a real server that takes a condition and does not look.
