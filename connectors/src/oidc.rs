@@ -9,7 +9,7 @@ mod fetch;
 mod jwt;
 mod keys;
 mod rules;
-mod strict;
+pub(crate) mod strict;
 #[cfg(test)]
 mod tests;
 mod trust;

@@ -145,7 +145,8 @@ impl Lakehouse {
         let (keys, keyring): (Arc<dyn Keys>, _) = match (doors.keys, settings.keys.provider, &account) {
             (Some(keys), ..) => (keys, None),
             (None, KeyProvider::Aws, Some(account)) => {
-                (Arc::new(AwsKeys::open(account, &settings.keys_lake(), doors.clock.clone())?), None)
+                let keys = AwsKeys::open(account, &settings.keys_lake(), doors.clock.clone())?;
+                (Arc::new(keys.making(settings.key_making()?)), None)
             }
             (None, ..) => {
                 let keyring = Keyring::open(&settings.keys_dir()?, root_source(&settings, &secrets).await?, doors.clock.clone())?;
@@ -204,7 +205,10 @@ impl Lakehouse {
         let control_decides = self.control_decides().await?;
         let (mut record, mut unkept) = (self.raw.tenant_record(scope).await?, None);
         if record.is_none() {
-            let key = self.keys.create_key(scope.tenant()).await?;
+            let key = match self.keys.left_key(scope.tenant()).await? {
+                Some(left) => left,
+                None => self.keys.create_key(scope.tenant()).await?,
+            };
             self.writes_under(scope.tenant(), &key);
             let secret = TenantSecret::generate();
             let wrapped = secret.wrap(scope, self.keys.as_ref(), &key).await?;

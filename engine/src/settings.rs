@@ -17,6 +17,7 @@ mod aws;
 mod desk;
 mod doctor;
 mod ingest;
+mod keys;
 mod mail_in;
 mod oidc;
 mod secrets;
@@ -27,11 +28,12 @@ mod watch;
 pub use alerts::AlertSettings;
 pub use api::ApiSettings;
 pub use audit::AuditSettings;
-pub use aws::{AwsSettings, KeyProvider};
+pub use aws::AwsSettings;
 pub(crate) use desk::millis;
 pub use desk::{DeskSettings, MailSettings};
 pub use doctor::DoctorSettings;
 pub use ingest::{IngestSettings, UnpackSettings};
+pub use keys::{KeyProvider, KeySettings};
 pub use mail_in::{Lmtp, MailInSettings};
 pub use oidc::OidcSettings;
 pub(crate) use secrets::held;
@@ -66,18 +68,6 @@ pub struct Settings {
     pub secrets: SecretSettings,
     pub aws: AwsSettings,
     pub doctor: DoctorSettings,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct KeySettings {
-    pub provider: KeyProvider,
-    /// What the lake is named by in the aliases of its keys at AWS; from its URL when absent.
-    pub lake: Option<String>,
-    /// Folder of the keyring; beside the lake (`<lake>.keys`) when absent, so that a copied lake carries no key.
-    pub dir: Option<PathBuf>,
-    /// Where a passphrase is read from; a key file is used when absent.
-    pub passphrase: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -206,6 +196,7 @@ impl Settings {
         settings.alerts.check()?;
         settings.watch.check()?;
         settings.check_aws()?;
+        settings.keys.check()?;
         settings.secrets.check()?;
         settings.doctor.check()?;
         settings.check_residency()?;
@@ -233,12 +224,7 @@ impl Settings {
     /// Every key present, so that the environment can name optional ones.
     fn complete() -> Self {
         Self {
-            keys: KeySettings {
-                provider: KeyProvider::default(),
-                lake: Some(String::new()),
-                dir: Some(PathBuf::new()),
-                passphrase: Some(String::new()),
-            },
+            keys: KeySettings::complete(),
             store: StoreSettings {
                 postgres: Some(String::new()),
                 postgres_owner: Some(String::new()),

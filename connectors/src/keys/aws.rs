@@ -2,6 +2,7 @@
 //! Promise: wraps are bound to their context by the service itself; no key leaves it; each call is counted.
 //! A key's state is what the service said at most half a minute ago ([`KNOWN_FOR`]); a wrap is opened by the service, which
 //! looks at the state itself, each time.
+//! A new key has its policy from its first moment on ([`PolicyTemplate`]), and rotates by itself.
 //! Never: a data key or a secret is kept here, logged or retried beyond its bounds.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -18,7 +19,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::encryption::{GeneratedKey, KeyManagementClient, SensitiveBytes};
 use zeroize::Zeroizing;
 
-use super::{DELETION_DAYS, DataKey, ENCRYPT_BYTES_MAX, EncryptionContext, KeyId, KeyInfo, KeyState, Keys, for_iceberg};
+use super::{
+    DELETION_DAYS, DataKey, ENCRYPT_BYTES_MAX, EncryptionContext, KeyId, KeyInfo, KeyState, Keys, Rotation, for_iceberg,
+};
 use crate::{
     aws::{Account, Service},
     clock::Clock,
@@ -28,11 +31,13 @@ use known::Known;
 use told::{does_not_open, incomplete, told};
 
 mod known;
+mod making;
 #[cfg(test)]
 mod tests;
 mod told;
 
 pub use known::KNOWN_FOR;
+pub use making::{Making, Named, PolicyTemplate, ROTATION_DAYS, ROTATION_DAYS_DEFAULT};
 
 /// Keys described at once when all are listed.
 const DESCRIBED_AT_ONCE: usize = 8;
@@ -43,6 +48,7 @@ pub struct AwsKeys {
     client: Client,
     /// Names the lake in aliases.
     lake: String,
+    making: Making,
     known: Arc<Known>,
 }
 
@@ -58,7 +64,13 @@ impl AwsKeys {
             return Err(Error::new(ErrorKind::Setup, message));
         }
         let client = Client::new(&account.config(Service::Kms));
-        Ok(Self { client, lake: lake.to_owned(), known: Arc::new(Known::new(clock)) })
+        Ok(Self { client, lake: lake.to_owned(), making: Making::default(), known: Arc::new(Known::new(clock)) })
+    }
+
+    /// How keys are made from here on.
+    pub fn making(mut self, making: Making) -> Self {
+        self.making = making;
+        self
     }
 
     /// How often the service was asked for what since the process began.
@@ -83,6 +95,50 @@ impl AwsKeys {
             }
         }
         Err(Error::new(ErrorKind::Retry, format!("key `{key}` could not be given an alias: try again")))
+    }
+
+    /// All aliases of this lake's keys: their names, and the ids of the keys.
+    async fn aliases(&self) -> Result<Vec<(String, KeyId)>> {
+        let (folder, all) = (self.alias_folder(), KeyId("of this lake".into()));
+        let mut pages = self.client.list_aliases().into_paginator().send();
+        let mut found = Vec::new();
+        loop {
+            self.known.count("ListAliases");
+            let Some(page) = pages.next().await else { break };
+            let page = page.map_err(|error| told(&all, "ListAliases", error))?;
+            let named = page.aliases().iter().filter_map(|alias| Some((alias.alias_name()?, alias.target_key_id()?)));
+            let own = named.filter(|(name, _)| name.starts_with(&folder));
+            found.extend(own.map(|(name, key)| (name.to_owned(), KeyId(key.to_owned()))));
+        }
+        Ok(found)
+    }
+
+    async fn tags(&self, key: &KeyId) -> Result<BTreeMap<String, String>> {
+        let mut pages = self.client.list_resource_tags().key_id(&key.0).into_paginator().send();
+        let mut found = BTreeMap::new();
+        loop {
+            self.known.count("ListResourceTags");
+            let Some(page) = pages.next().await else { break };
+            let page = page.map_err(|error| told(key, "ListResourceTags", error))?;
+            found.extend(page.tags().iter().map(|tag| (tag.tag_key().to_owned(), tag.tag_value().to_owned())));
+        }
+        Ok(found)
+    }
+
+    async fn rotates(&self, key: &KeyId) -> Result<Option<u32>> {
+        self.known.count("GetKeyRotationStatus");
+        let status = self.client.get_key_rotation_status().key_id(&key.0).send().await;
+        let status = status.map_err(|error| told(key, "GetKeyRotationStatus", error))?;
+        let days = status.rotation_period_in_days().and_then(|days| u32::try_from(days).ok());
+        Ok(status.key_rotation_enabled().then_some(days.unwrap_or(ROTATION_DAYS_DEFAULT)))
+    }
+
+    async fn let_rotate(&self, key: &KeyId) -> Result<()> {
+        self.known.count("EnableKeyRotation");
+        let days = i32::try_from(self.making.rotation_days).unwrap_or(i32::MAX);
+        let asked = self.client.enable_key_rotation().key_id(&key.0).rotation_period_in_days(days);
+        asked.send().await.map_err(|error| told(key, "EnableKeyRotation", error))?;
+        Ok(())
     }
 
     async fn metadata(&self, key: &KeyId) -> Result<KeyMetadata> {
@@ -156,16 +212,52 @@ impl Keys for AwsKeys {
     async fn create_key(&self, tenant: &TenantId) -> Result<KeyId> {
         let unnamed = KeyId(format!("of {tenant}"));
         let tag = |name: &str, value: &str| Tag::builder().tag_key(name).tag_value(value).build();
-        let tags = [tag("bonded:lake", &self.lake), tag("bonded:tenant", tenant.as_str())];
+        let tags = [tag(LAKE_TAG, &self.lake), tag(TENANT_TAG, tenant.as_str())];
         let tags: std::result::Result<Vec<Tag>, _> = tags.into_iter().collect();
         let tags = tags.map_err(|error| Error::new(ErrorKind::Internal, "a tag of a key").with_source(error))?;
         self.known.count("CreateKey");
-        let asked = self.client.create_key().description(description(tenant, 1)).set_tags(Some(tags));
+        let mut asked = self.client.create_key().description(description(tenant, 1)).set_tags(Some(tags));
+        if let Some(template) = &self.making.policy {
+            // The service would look whether we may change the policy, and we shall not. That somebody may, we looked at.
+            asked = asked.policy(template.filled(tenant)?).bypass_policy_lockout_safety_check(true);
+        }
         let made = asked.send().await.map_err(|error| told(&unnamed, "CreateKey", error))?;
         let arn = made.key_metadata.and_then(|metadata| metadata.arn).ok_or_else(|| incomplete(&unnamed, "CreateKey"))?;
         let key = KeyId(arn);
+        // Named first: what goes wrong from here on leaves a key that the next attempt takes over.
         self.name(&key, tenant).await?;
+        self.let_rotate(&key).await?;
         Ok(key)
+    }
+
+    /// What bears the tenant's alias is believed to be the tenant's by its tags alone, which only who may tag keys can write.
+    async fn left_key(&self, tenant: &TenantId) -> Result<Option<KeyId>> {
+        let alias = format!("{}{tenant}", self.alias_folder());
+        let Some((_, left)) = self.aliases().await?.into_iter().find(|(name, _)| *name == alias) else { return Ok(None) };
+        let tags = self.tags(&left).await?;
+        for (tag, ours) in [(LAKE_TAG, self.lake.as_str()), (TENANT_TAG, tenant.as_str())] {
+            let found = tags.get(tag).map_or("nothing", String::as_str);
+            if found != ours {
+                let message = format!(
+                    "`{alias}` names key `{left}`, whose tag {tag} says {}, not {ours}: give the alias to the right key, or take it away",
+                    found.escape_default()
+                );
+                return Err(Error::new(ErrorKind::Refused, message));
+            }
+        }
+        let info = self.info(&left).await?;
+        if info.tenant != *tenant {
+            let message = format!("`{alias}` names key `{left}`, which is described as that of {}: mend one of them", info.tenant);
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+        if info.state != KeyState::Enabled {
+            let message = format!("`{alias}` names key `{left}`, which is {}: enable it, or take the alias away", info.state);
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+        if self.rotates(&info.key_id).await?.is_none() {
+            self.let_rotate(&info.key_id).await?;
+        }
+        Ok(Some(info.key_id))
     }
 
     async fn generate_data_key(&self, key: &KeyId, context: &EncryptionContext) -> Result<DataKey> {
@@ -277,16 +369,7 @@ impl Keys for AwsKeys {
     }
 
     async fn list(&self) -> Result<Vec<KeyInfo>> {
-        let (folder, all) = (self.alias_folder(), KeyId("of this lake".into()));
-        let mut pages = self.client.list_aliases().into_paginator().send();
-        let mut found = Vec::new();
-        loop {
-            self.known.count("ListAliases");
-            let Some(page) = pages.next().await else { break };
-            let page = page.map_err(|error| told(&all, "ListAliases", error))?;
-            let own = page.aliases().iter().filter(|alias| alias.alias_name().is_some_and(|name| name.starts_with(&folder)));
-            found.extend(own.filter_map(|alias| Some(KeyId(alias.target_key_id()?.to_owned()))));
-        }
+        let found = self.aliases().await?.into_iter().map(|(_, key)| key);
         let described = stream::iter(found).map(|key| {
             let own = self.clone();
             async move { own.info(&key).await }
@@ -302,6 +385,14 @@ impl Keys for AwsKeys {
             Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found_exception()) => Ok(None),
             Err(error) => Err(told(key, "GetKeyPolicy", error)),
         }
+    }
+
+    fn policy_of_new(&self, tenant: &TenantId) -> Result<Option<String>> {
+        self.making.policy.as_ref().map(|template| template.filled(tenant)).transpose()
+    }
+
+    async fn rotation(&self, key: &KeyId) -> Result<Rotation> {
+        Ok(self.rotates(key).await?.map_or(Rotation::Never, Rotation::EveryDays))
     }
 
     fn as_iceberg(self: Arc<Self>) -> Arc<dyn KeyManagementClient> {
@@ -341,6 +432,9 @@ fn instant(at: &AwsDateTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(at.secs(), at.subsec_nanos())
 }
 
+/// By these tags IAM policies tell keys apart, and we whose a key is.
+const LAKE_TAG: &str = "bonded:lake";
+const TENANT_TAG: &str = "bonded:tenant";
 const DESCRIPTION: &str = "bonded key of tenant ";
 
 /// What a person sees in AWS's console, and what tells tenant and version here.

@@ -82,6 +82,16 @@ pub struct KeyInfo {
     pub version: u32,
 }
 
+/// How often a key gets a new version by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// As often as somebody says so: the service does not do it by itself.
+    ByHand,
+    /// The service could, and does not.
+    Never,
+    EveryDays(u32),
+}
+
 /// A data key in the clear, zeroed on drop, with its wrap.
 pub struct DataKey {
     pub plaintext: Zeroizing<Vec<u8>>,
@@ -109,6 +119,14 @@ pub(crate) fn for_iceberg(error: Error) -> iceberg::Error {
 pub trait Keys: KeyManagementClient {
     /// A new key for the tenant. A tenant may have had others; the caller records which is current.
     async fn create_key(&self, tenant: &TenantId) -> Result<KeyId>;
+    /// A key that was made for the tenant and that no record names yet: whoever added the tenant died, or made the key by other
+    /// means. Where a service does not tell, there is none.
+    ///
+    /// # Errors
+    /// `Refused` when what bears the tenant's name is not the tenant's, or cannot be used.
+    async fn left_key(&self, _tenant: &TenantId) -> Result<Option<KeyId>> {
+        Ok(None)
+    }
     /// A fresh 256-bit data key and its wrap.
     async fn generate_data_key(&self, key: &KeyId, context: &EncryptionContext) -> Result<DataKey>;
     /// Wraps at most 4096 bytes (KMS Encrypt's limit).
@@ -138,6 +156,13 @@ pub trait Keys: KeyManagementClient {
     /// Who may use the key, as its service keeps it (JSON); none where the service is this process.
     async fn policy(&self, _key: &KeyId) -> Result<Option<String>> {
         Ok(None)
+    }
+    /// What a key that is made for the tenant now would have as its policy; none where nothing says so.
+    fn policy_of_new(&self, _tenant: &TenantId) -> Result<Option<String>> {
+        Ok(None)
+    }
+    async fn rotation(&self, _key: &KeyId) -> Result<Rotation> {
+        Ok(Rotation::ByHand)
     }
     /// The same door as iceberg's client type.
     fn as_iceberg(self: Arc<Self>) -> Arc<dyn KeyManagementClient>;

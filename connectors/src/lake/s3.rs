@@ -231,8 +231,9 @@ fn handle(account: &Account, place: &Place, usage: Use, http: &HttpClient, key: 
         builder = builder.with_endpoint(endpoint);
     }
     if let Some(key) = key {
-        // One data key of S3's own for a while, or every put and get would ask the key service.
-        builder = builder.with_sse_kms_encryption(key.0.as_str()).with_bucket_key(true);
+        // Whether S3 keeps a data key of its own for a while (a bucket key) is the bucket's to say: then S3 names the bucket to
+        // the key service and not the object, and the key's policy must know of it.
+        builder = builder.with_sse_kms_encryption(key.0.as_str());
     }
     Ok(Arc::new(PrefixStore::new(builder.build()?, place.prefix.clone())))
 }

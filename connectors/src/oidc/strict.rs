@@ -1,4 +1,4 @@
-//! JSON as a token's signer must have meant it: an object that names anything twice is none.
+//! JSON as its author must have meant it, a token's signer or who writes a policy: an object that names anything twice is none.
 //! Promise: two readers cannot see two things in what is accepted here.
 
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::{
 use serde_json::{Map, Value};
 
 /// `None` for what is no JSON object, has something after it, or names a member twice at any depth.
-pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
+pub(crate) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice(bytes) {
         Ok(Strict(Value::Object(object))) => Some(object),
         _ => None,

@@ -1,8 +1,12 @@
-//! The states of the keys that the lake and its tenants are under.
+//! The keys that the lake and its tenants are under: their states, their policies, and whether they rotate by themselves.
 
 use std::collections::BTreeMap;
 
-use bonded_connectors::keys::{KeyId, KeyInfo, KeyState};
+use bonded_connectors::{
+    ErrorKind,
+    keys::{KeyId, KeyInfo, KeyState, Rotation},
+};
+use bonded_schemas::TenantId;
 
 use super::{Chart, Looked, policy};
 use crate::{error::Result, lakehouse::Lakehouse};
@@ -12,7 +16,8 @@ pub(super) async fn look(house: &Lakehouse, looked: &Looked, chart: &mut Chart) 
         match house.keys.describe(&KeyId(record.key_id)).await {
             Ok(info) if info.state == KeyState::Enabled => {
                 chart.ok("the lake's own key", "enabled");
-                told_of_policy(house, &info.key_id, "lake's own key", chart).await;
+                // Its policy may be one of its own, as config/aws/keys.yaml has it, so it is not held to the tenants'.
+                told_of_rules(house, &info.key_id, "lake's own key", None, chart).await;
             }
             Ok(info) => chart.fail(
                 "the lake's own key",
@@ -39,7 +44,7 @@ pub(super) async fn look(house: &Lakehouse, looked: &Looked, chart: &mut Chart) 
             Ok(info) => match info.state {
                 KeyState::Enabled => {
                     enabled += 1;
-                    told_of_policy(house, &info.key_id, &object, chart).await;
+                    told_of_rules(house, &info.key_id, &object, Some(tenant), chart).await;
                 }
                 KeyState::Disabled => chart.fail(
                     &object,
@@ -64,18 +69,45 @@ pub(super) async fn look(house: &Lakehouse, looked: &Looked, chart: &mut Chart) 
     Ok(())
 }
 
-async fn told_of_policy(house: &Lakehouse, key: &KeyId, object: &str, chart: &mut Chart) {
-    match house.keys.policy(key).await {
+/// What its policy and its rotation are, where the service keeps either.
+async fn told_of_rules(house: &Lakehouse, key: &KeyId, object: &str, tenant: Option<&TenantId>, chart: &mut Chart) {
+    let (policy, rotation) = tokio::join!(house.keys.policy(key), house.keys.rotation(key));
+    let named = format!("policy of the {object}");
+    match policy {
         Ok(Some(policy)) => {
             if let Some((verdict, what, mend)) = policy::judged(&policy, &key.0) {
-                chart.note(verdict, format!("policy of the {object}"), what, Some(mend.to_owned()));
+                chart.note(verdict, named.clone(), what, Some(mend.to_owned()));
+            }
+            match tenant.map(|tenant| house.keys.policy_of_new(tenant)).transpose().map(Option::flatten) {
+                Ok(Some(meant)) => {
+                    let differing = policy::differing(&meant, &policy);
+                    if !differing.is_empty() {
+                        let what = format!("is not what keys.policy would give it: {}", differing.join(", "));
+                        let mend = "as the keeper, put the filled policy onto the key (config/aws/policies/README.md, keeper.json)";
+                        chart.warn(named, what, mend);
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => chart.failed(named, &error.into()),
             }
         }
         Ok(None) => {}
-        Err(error) if error.kind() == bonded_connectors::ErrorKind::Refused => {
-            chart.not_asked(format!("policy of the {object}"), "this role may not read it (kms:GetKeyPolicy)");
+        Err(error) if error.kind() == ErrorKind::Refused => {
+            chart.not_asked(named, "this role may not read it (kms:GetKeyPolicy)");
         }
-        Err(error) => chart.failed(format!("policy of the {object}"), &error.into()),
+        Err(error) => chart.failed(named, &error.into()),
+    }
+    let named = format!("rotation of the {object}");
+    match rotation {
+        Ok(Rotation::ByHand | Rotation::EveryDays(_)) => {}
+        Ok(Rotation::Never) => {
+            let mend = format!("as the keeper: aws kms enable-key-rotation --key-id {key}");
+            chart.warn(named, "it does not rotate by itself", mend);
+        }
+        Err(error) if error.kind() == ErrorKind::Refused => {
+            chart.not_asked(named, "this role may not ask for it (kms:GetKeyRotationStatus)");
+        }
+        Err(error) => chart.failed(named, &error.into()),
     }
 }
 

@@ -462,3 +462,26 @@ fn a_key_s_policy_that_lets_anybody_or_another_account_in_is_told() {
     assert_eq!(verdict, Verdict::Fail);
     assert_eq!(policy::judged("no JSON", arn).expect("told").0, Verdict::Warn);
 }
+
+#[test]
+fn a_policy_differs_by_what_it_says_and_not_by_how_it_is_written() {
+    let policy = |statements: serde_json::Value| serde_json::json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
+    let statement = |sid: &str, action: serde_json::Value| {
+        serde_json::json!({ "Sid": sid, "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::111122223333:role/app" }, "Action": action })
+    };
+    let (look, open) = (statement("Look", "kms:DescribeKey".into()), statement("Open", serde_json::json!(["kms:Encrypt", "kms:Decrypt"])));
+    let meant = policy(serde_json::json!([look, open]));
+    let written = policy(serde_json::json!([
+        statement("Open", serde_json::json!(["kms:Decrypt", "kms:Encrypt"])),
+        statement("Look", serde_json::json!(["kms:DescribeKey"])),
+    ]));
+    assert!(policy::differing(&meant, &written).is_empty());
+    assert_eq!(policy::differing(&meant, &policy(serde_json::json!([look]))), ["Open"]);
+    let more = statement("Open", serde_json::json!(["kms:Encrypt", "kms:Decrypt", "kms:CreateGrant"]));
+    assert_eq!(policy::differing(&meant, &policy(serde_json::json!([look, more]))), ["Open"]);
+    let other = statement("Other", "kms:*".into());
+    assert_eq!(policy::differing(&meant, &policy(serde_json::json!([look, open, other]))), ["Other"]);
+    // Twice the same name, and one of them another statement.
+    assert_eq!(policy::differing(&meant, &policy(serde_json::json!([look, open, statement("Look", "kms:*".into())]))), ["Look"]);
+    assert_eq!(policy::differing(&meant, "no JSON").len(), 1);
+}

@@ -53,7 +53,10 @@ pub(crate) async fn unwrapped(keys: &dyn Keys, record: &LakeRecord) -> Result<La
 
 /// A new secret under a new key of the lake's, and its record.
 pub(crate) async fn generated(keys: &dyn Keys, clock: &dyn Clock) -> Result<(LakeSecret, LakeRecord)> {
-    let key = keys.create_key(&TenantId::lake()).await?;
+    let key = match keys.left_key(&TenantId::lake()).await? {
+        Some(left) => left,
+        None => keys.create_key(&TenantId::lake()).await?,
+    };
     let secret = LakeSecret::generate();
     let record = LakeRecord {
         wrapped_secret: STANDARD.encode(secret.wrap(keys, &key).await?),

@@ -11,7 +11,7 @@ use bonded_connectors::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Settings, parse_duration};
+use super::{KeyProvider, Settings, parse_duration};
 use crate::error::{Error, Result};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -83,17 +83,6 @@ impl AwsSettings {
     }
 }
 
-/// Who keeps the tenants' keys.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KeyProvider {
-    /// The embedded keyring, in a folder.
-    #[default]
-    Keyring,
-    /// AWS's KMS.
-    Aws,
-}
-
 impl Settings {
     pub(super) fn check_aws(&self) -> Result<()> {
         self.aws.retained_for()?;
@@ -119,14 +108,6 @@ impl Settings {
     pub fn bucket_use(&self) -> Result<Use> {
         let (path_style, tenant_keys) = (self.aws.path_style, self.keys.provider == KeyProvider::Aws);
         Ok(Use { path_style, tenant_keys, retain: self.aws.retained_for()? })
-    }
-
-    /// What the lake is named by in the aliases of its keys: as set, or from its URL.
-    pub fn keys_lake(&self) -> String {
-        match &self.keys.lake {
-            Some(name) => name.clone(),
-            None => bonded_connectors::lake::copy::sha256(self.lake.trim_end_matches('/').as_bytes()).chars().take(16).collect(),
-        }
     }
 
     /// What the settings alone tell of places; what lies in secrets is looked at when they are read.

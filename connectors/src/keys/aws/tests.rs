@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use bonded_schemas::TenantId;
 
-use super::{AwsKeys, KNOWN_FOR, described, description, told::answered};
+use super::{
+    AwsKeys, KNOWN_FOR, Making, PolicyTemplate, described, description,
+    making::tests::{TEMPLATE, named},
+    told::answered,
+};
 use crate::{
     aws::{
         Account, Reach,
@@ -14,7 +18,7 @@ use crate::{
     clock::{Clock, HandClock, SystemClock},
     conformance::keys_conform,
     error::ErrorKind,
-    keys::{EncryptionContext, KeyId, KeyState, Keys},
+    keys::{EncryptionContext, KeyId, KeyState, Keys, Rotation},
     lake::KekCache,
 };
 use iceberg::encryption::KeyManagementClient;
@@ -55,6 +59,61 @@ async fn a_tenants_first_key_bears_its_alias_and_a_later_one_lies_below() {
     assert_eq!(listed, made);
     // Another lake in the same account does not see them.
     assert!(at(&aws.endpoint, Arc::new(SystemClock)).await.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_key_is_made_with_its_policy_and_rotates() {
+    let Some(aws) = PrivateAws::localstack() else { return };
+    let keys = at(&aws.endpoint, Arc::new(SystemClock)).await;
+    let bare = keys.create_key(&acme()).await.unwrap();
+    assert_eq!(keys.rotation(&bare).await.unwrap(), Rotation::EveryDays(365));
+    assert_eq!(keys.policy_of_new(&acme()).unwrap(), None);
+
+    let policy = Some(PolicyTemplate::read(TEMPLATE.as_bytes(), "acme", &named()).unwrap());
+    let keys = at(&aws.endpoint, Arc::new(SystemClock)).await.making(Making { policy, rotation_days: 100 });
+    let key = keys.create_key(&acme()).await.unwrap();
+    assert_eq!(keys.rotation(&key).await.unwrap(), Rotation::EveryDays(100));
+    let meant = keys.policy_of_new(&acme()).unwrap().unwrap();
+    assert!(meant.contains("acme-toys") && meant.contains("role/acme-app"));
+    assert_eq!(keys.policy(&key).await.unwrap(), Some(meant));
+    keys.client.disable_key_rotation().key_id(&key.0).send().await.unwrap();
+    assert_eq!(keys.rotation(&key).await.unwrap(), Rotation::Never);
+}
+
+#[tokio::test]
+async fn a_key_that_was_left_under_the_tenants_alias_is_taken_over_where_its_tags_say_so() {
+    let Some(aws) = PrivateAws::localstack() else { return };
+    let keys = at(&aws.endpoint, Arc::new(SystemClock)).await;
+    assert_eq!(keys.left_key(&acme()).await.unwrap(), None);
+    let left = keys.create_key(&acme()).await.unwrap();
+    // It died before the key rotated.
+    keys.client.disable_key_rotation().key_id(&left.0).send().await.unwrap();
+    assert_eq!(keys.left_key(&acme()).await.unwrap(), Some(left.clone()));
+    assert_eq!(keys.rotation(&left).await.unwrap(), Rotation::EveryDays(365));
+    let other: TenantId = "globex-tools".parse().unwrap();
+    assert_eq!(keys.left_key(&other).await.unwrap(), None);
+
+    // One that cannot be used is told by name.
+    keys.disable(&left).await.unwrap();
+    let refused = keys.left_key(&acme()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Refused);
+    assert!(refused.to_string().contains("is disabled"), "{refused}");
+    keys.enable(&left).await.unwrap();
+
+    // Tags of another lake, of another tenant, or none: the alias alone proves nothing.
+    let tag = |name: &str, value: &str| aws_sdk_kms::types::Tag::builder().tag_key(name).tag_value(value).build().unwrap();
+    for (name, value, ours) in [("bonded:lake", "elsewhere", keys.lake.as_str()), ("bonded:tenant", "globex-tools", "acme-toys")] {
+        keys.client.tag_resource().key_id(&left.0).tags(tag(name, value)).send().await.unwrap();
+        let refused = keys.left_key(&acme()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Refused);
+        let told = refused.to_string();
+        assert!(told.contains(name) && told.contains(value) && told.contains("alias/bonded/"), "{told}");
+        keys.client.tag_resource().key_id(&left.0).tags(tag(name, ours)).send().await.unwrap();
+    }
+    keys.client.untag_resource().key_id(&left.0).tag_keys("bonded:tenant").send().await.unwrap();
+    assert!(keys.left_key(&acme()).await.unwrap_err().to_string().contains("says nothing"));
+    keys.client.tag_resource().key_id(&left.0).tags(tag("bonded:tenant", "acme-toys")).send().await.unwrap();
+    assert_eq!(keys.left_key(&acme()).await.unwrap(), Some(left));
 }
 
 #[tokio::test]
