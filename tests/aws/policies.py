@@ -101,6 +101,7 @@ def main():
     anything = [{"Sid": "Admin", "Effect": "Allow", "Action": "*", "Resource": "*"}]
     ours, theirs = bound(tenant="nordwind", purpose="raw"), bound(tenant="sundial", purpose="raw")
     owned = {"aws:ResourceTag/bonded:lake": LAKE, "aws:ResourceTag/bonded:tenant": "nordwind"}
+    made = {"aws:RequestTag/bonded:lake": LAKE, "kms:KeySpec": "SYMMETRIC_DEFAULT", "kms:KeyUsage": "ENCRYPT_DECRYPT"}
     asked = [
         ("the application opens a raw object of the tenant", True, may(key, APP, "kms:Decrypt", **ours)),
         ("and makes a data key for one", True, may(key, APP, "kms:GenerateDataKey", **ours)),
@@ -118,6 +119,11 @@ def main():
         ("it does where its role keeps keys", True, may(key, APP, "kms:ScheduleKeyDeletion", **{"aws:PrincipalTag/bonded:keeps-keys": "true"})),
         ("and even there it does not change the policy", False,
          may(key, APP, "kms:PutKeyPolicy", **{"aws:PrincipalTag/bonded:keeps-keys": "true"})),
+        ("it reads what policy the key has", True, may(key, APP, "kms:GetKeyPolicy")),
+        ("and whose it is", True, may(key, APP, "kms:ListResourceTags")),
+        ("it names a new key where its role keeps keys", True, may(key, APP, "kms:CreateAlias", **{"aws:PrincipalTag/bonded:keeps-keys": "true"})),
+        ("and lets it rotate", True, may(key, APP, "kms:EnableKeyRotation", **{"aws:PrincipalTag/bonded:keeps-keys": "true"})),
+        ("elsewhere it does not", False, may(key, APP, "kms:EnableKeyRotation")),
         ("the keeper disables the key", True, may(key, KEEPER, "kms:DisableKey")),
         ("and does not decrypt", False, may(key, KEEPER, "kms:Decrypt", **ours)),
         ("not even when IAM allows everything", False, may(key + anything, KEEPER, "kms:Decrypt", **ours)),
@@ -141,6 +147,8 @@ def main():
         ("staging it removes", True, may(app, APP, "s3:DeleteObject", bucket("warehouse", "tenants/nordwind/raw/staging/x"))),
         ("it removes data files", True, may(app, APP, "s3:DeleteObject", bucket("warehouse", "tenants/nordwind/warehouse/es_003/x"))),
         ("it writes no mail", False, may(app, APP, "s3:PutObject", bucket("mail", "inbound/x"))),
+        ("it sees what its bucket holds to", True, may(app, APP, "s3:PutObject", bucket("warehouse", "bonded.probe"))),
+        ("by these objects alone", False, may(app, APP, "s3:PutObject", bucket("warehouse", "bonded.other"))),
         ("it touches no other bucket", False, may(app, APP, "s3:GetObject", "arn:aws:s3:::other/tenants/nordwind/raw/x")),
         ("it uses keys of this lake", True, may(app, APP, "kms:Decrypt", **owned)),
         ("and no others", False, may(app, APP, "kms:Decrypt", **{"aws:ResourceTag/bonded:lake": "other"})),
@@ -153,6 +161,12 @@ def main():
         ("outside the regions it does nothing", False,
          may(app + load("regions.json"), APP, "kms:Decrypt", **owned, region="eu-central-1")),
 
+        ("the keeper makes keys that it may mend", True, may(keeper, KEEPER, "kms:CreateKey", **made, **{"kms:BypassPolicyLockoutSafetyCheck": "false"})),
+        ("and no others", False, may(keeper, KEEPER, "kms:CreateKey", **made, **{"kms:BypassPolicyLockoutSafetyCheck": "true"})),
+        ("the application makes keys whose policy shuts it out, where its role keeps keys", True,
+         may(keeper, APP, "kms:CreateKey", **made, **{"kms:BypassPolicyLockoutSafetyCheck": "true", "aws:PrincipalTag/bonded:keeps-keys": "true"})),
+        ("and of no other lake", False,
+         may(keeper, APP, "kms:CreateKey", **made | {"aws:RequestTag/bonded:lake": "other", "kms:BypassPolicyLockoutSafetyCheck": "true", "aws:PrincipalTag/bonded:keeps-keys": "true"})),
         ("the keeper's own policy uses no key", False, any(may(keeper, KEEPER, a, **owned) for a in ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:CreateGrant"))),
         ("a reader reads its tenant's tables", True, may(reader, READER, "s3:GetObject", bucket("warehouse", "tenants/nordwind/warehouse/x"), **{"aws:PrincipalTag/tenant": "nordwind"})),
         ("not another's", False, may(reader, READER, "s3:GetObject", bucket("warehouse", "tenants/sundial/warehouse/x"), **{"aws:PrincipalTag/tenant": "nordwind"})),

@@ -8,6 +8,7 @@ mod api;
 mod attest;
 mod audit;
 mod aws;
+mod aws_keys;
 mod bad_input;
 mod cape;
 mod chaos;

@@ -247,7 +247,8 @@ impl Keys for AwsKeys {
         }
         let info = self.info(&left).await?;
         if info.tenant != *tenant {
-            let message = format!("`{alias}` names key `{left}`, which is described as that of {}: mend one of them", info.tenant);
+            let message =
+                format!("`{alias}` names key `{left}`, which is described as that of {}: mend one of them", info.tenant);
             return Err(Error::new(ErrorKind::Refused, message));
         }
         if info.state != KeyState::Enabled {

@@ -83,7 +83,8 @@ async fn told_of_rules(house: &Lakehouse, key: &KeyId, object: &str, tenant: Opt
                     let differing = policy::differing(&meant, &policy);
                     if !differing.is_empty() {
                         let what = format!("is not what keys.policy would give it: {}", differing.join(", "));
-                        let mend = "as the keeper, put the filled policy onto the key (config/aws/policies/README.md, keeper.json)";
+                        let mend =
+                            "as the keeper, put the filled policy onto the key (config/aws/policies/README.md, keeper.json)";
                         chart.warn(named, what, mend);
                     }
                 }

@@ -465,11 +465,11 @@ fn a_key_s_policy_that_lets_anybody_or_another_account_in_is_told() {
 
 #[test]
 fn a_policy_differs_by_what_it_says_and_not_by_how_it_is_written() {
-    let policy = |statements: serde_json::Value| serde_json::json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
-    let statement = |sid: &str, action: serde_json::Value| {
-        serde_json::json!({ "Sid": sid, "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::111122223333:role/app" }, "Action": action })
-    };
-    let (look, open) = (statement("Look", "kms:DescribeKey".into()), statement("Open", serde_json::json!(["kms:Encrypt", "kms:Decrypt"])));
+    let policy =
+        |statements: serde_json::Value| serde_json::json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
+    let statement = |sid: &str, action: serde_json::Value| serde_json::json!({ "Sid": sid, "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::111122223333:role/app" }, "Action": action });
+    let (look, open) =
+        (statement("Look", "kms:DescribeKey".into()), statement("Open", serde_json::json!(["kms:Encrypt", "kms:Decrypt"])));
     let meant = policy(serde_json::json!([look, open]));
     let written = policy(serde_json::json!([
         statement("Open", serde_json::json!(["kms:Decrypt", "kms:Encrypt"])),

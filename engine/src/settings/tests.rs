@@ -43,6 +43,9 @@ fn unknown_keys_wrong_types_and_impossible_values_are_refused_by_name() {
         ("[aws]\nretain = \"3654d\"", vec![], "aws.retain"),
         ("[maintain]\nsnapshot_age_max = \"soon\"", vec![], "snapshot_age_max"),
         ("[maintain]\nsnapshots_min = 0", vec![], "snapshots_min"),
+        ("[keys]\nrotation_days = 89", vec![], "keys.rotation_days"),
+        ("[keys]\nrotation_days = 2561", vec![], "keys.rotation_days"),
+        ("[keys]\npolicy = \"key.json\"", vec![], "keys.policy"),
         ("[oidc]\naudience = \"lake\"", vec![], "oidc.issuer"),
         ("[oidc]\nissuer = \"https://idp.example\"", vec![], "oidc.client_id"),
         ("[oidc]\nissuer = \"http://idp.example\"\naudience = \"lake\"", vec![], "oidc.issuer"),
@@ -209,4 +212,28 @@ async fn an_identity_provider_is_named_by_file_or_environment_and_its_secret_onl
     let absent = OidcSettings { authorities: Some("/nowhere/authorities.pem".into()), ..named };
     assert!(absent.provider(clock.clone(), &vault).await.expect_err("no such file").to_string().contains("oidc.authorities"));
     assert!(OidcSettings::default().provider(clock, &vault).await.expect("nothing to do").is_none());
+}
+
+#[test]
+fn a_policy_for_keys_is_looked_at_with_the_settings_that_it_asks_for() {
+    let template = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/aws/policies/tenant-key.json");
+    let roles = [
+        ("BONDED_KEYS_APP_ROLE", "arn:aws:iam::111122223333:role/acme-app"),
+        ("BONDED_KEYS_KEEPER_ROLE", "arn:aws:iam::111122223333:role/acme-keeper"),
+        ("BONDED_KEYS_READER_ROLE", "arn:aws:iam::111122223333:role/acme-reader"),
+        ("BONDED_KEYS_ACCOUNT_ID", "111122223333"),
+    ];
+    let toml = format!("[keys]\nprovider = \"aws\"\nlake = \"acme\"\npolicy = {template:?}\nrotation_days = 90");
+    let making = load(&toml, &roles).expect("well formed").key_making().expect("filled whole");
+    assert_eq!(making.rotation_days, 90);
+    let policy = making.policy.expect("one is named").filled(&"acme-toys".parse().unwrap()).unwrap();
+    assert!(policy.contains("acme-warehouse-111122223333-us-east-1/tenants/acme-toys/*") && policy.contains("role/acme-reader"));
+    for without in 0..roles.len() {
+        let some: Vec<_> = roles.iter().enumerate().filter(|(at, _)| *at != without).map(|(_, role)| *role).collect();
+        let refused = load(&toml, &some).expect("well formed").key_making().unwrap_err();
+        let setting = roles[without].0.trim_start_matches("BONDED_KEYS_").to_ascii_lowercase();
+        assert!(refused.to_string().contains(&format!("keys.{setting}")), "{refused}");
+    }
+    let gone = load("[keys]\nprovider = \"aws\"\npolicy = \"/nowhere/key.json\"", &roles).unwrap().key_making().unwrap_err();
+    assert!(gone.to_string().contains("/nowhere/key.json"), "{gone}");
 }

@@ -176,8 +176,9 @@ fn filled_text(text: &str, values: &BTreeMap<&'static str, String>) -> Result<St
     let (mut made, mut rest) = (String::with_capacity(text.len()), text);
     while let Some((before, behind)) = rest.split_once("${") {
         made.push_str(before);
-        let (name, after) =
-            behind.split_once('}').ok_or_else(|| wrong(format!("has a placeholder without an end: `{}`", text.escape_default())))?;
+        let (name, after) = behind
+            .split_once('}')
+            .ok_or_else(|| wrong(format!("has a placeholder without an end: `{}`", text.escape_default())))?;
         match values.get(name) {
             Some(value) => made.push_str(value),
             // AWS fills these in itself, at each request.
@@ -206,11 +207,13 @@ fn check(policy: &Value) -> Result<()> {
     let statements = statements.ok_or_else(|| wrong("has no list of statements"))?;
     let mut is_mendable = false;
     for statement in statements {
-        let name = statement["Sid"].as_str().filter(|sid| !sid.is_empty()).ok_or_else(|| wrong("has a statement without a Sid"))?;
+        let name =
+            statement["Sid"].as_str().filter(|sid| !sid.is_empty()).ok_or_else(|| wrong("has a statement without a Sid"))?;
         if !matches!(statement["Effect"].as_str(), Some("Allow" | "Deny")) {
             return Err(wrong(format!("neither allows nor denies in {name}")));
         }
-        is_mendable |= statement["Effect"] == "Allow" && names_somebody(&statement["Principal"]) && lets_mend(&statement["Action"]);
+        is_mendable |=
+            statement["Effect"] == "Allow" && names_somebody(&statement["Principal"]) && lets_mend(&statement["Action"]);
     }
     match is_mendable {
         true => Ok(()),

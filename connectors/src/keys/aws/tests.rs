@@ -102,7 +102,8 @@ async fn a_key_that_was_left_under_the_tenants_alias_is_taken_over_where_its_tag
 
     // Tags of another lake, of another tenant, or none: the alias alone proves nothing.
     let tag = |name: &str, value: &str| aws_sdk_kms::types::Tag::builder().tag_key(name).tag_value(value).build().unwrap();
-    for (name, value, ours) in [("bonded:lake", "elsewhere", keys.lake.as_str()), ("bonded:tenant", "globex-tools", "acme-toys")] {
+    for (name, value, ours) in [("bonded:lake", "elsewhere", keys.lake.as_str()), ("bonded:tenant", "globex-tools", "acme-toys")]
+    {
         keys.client.tag_resource().key_id(&left.0).tags(tag(name, value)).send().await.unwrap();
         let refused = keys.left_key(&acme()).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Refused);

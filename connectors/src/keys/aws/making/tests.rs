@@ -24,7 +24,8 @@ fn acme() -> TenantId {
 }
 
 fn mendable(more: &Value) -> String {
-    let mend = json!({ "Sid": "Mend", "Effect": "Allow", "Principal": { "AWS": "${KeeperRoleArn}" }, "Action": "kms:PutKeyPolicy" });
+    let mend =
+        json!({ "Sid": "Mend", "Effect": "Allow", "Principal": { "AWS": "${KeeperRoleArn}" }, "Action": "kms:PutKeyPolicy" });
     json!({ "Version": "2012-10-17", "Statement": [mend, more] }).to_string()
 }
 
@@ -94,7 +95,10 @@ fn a_policy_is_of_the_form_that_the_service_asks_for_and_can_be_mended() {
     refused(r#"{"Version":"2008-10-17","Statement":[]}"#, "2012-10-17");
     refused(r#"{"Version":"2012-10-17","Statement":[]}"#, "no list of statements");
     refused(&mendable(&json!({ "Effect": "Deny", "Principal": "*", "Action": "kms:*" })), "Sid");
-    refused(&mendable(&json!({ "Sid": "More", "Effect": "allow", "Principal": "*", "Action": "kms:*" })), "neither allows nor denies");
+    refused(
+        &mendable(&json!({ "Sid": "More", "Effect": "allow", "Principal": "*", "Action": "kms:*" })),
+        "neither allows nor denies",
+    );
     let nobody = |principal: Value, effect: &str, action: &str| {
         let statement = json!({ "Sid": "One", "Effect": effect, "Principal": principal, "Action": action });
         json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
