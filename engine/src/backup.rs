@@ -11,7 +11,10 @@ use std::{
 
 use bonded_connectors::{
     keys::{KeyId, KeyState},
-    lake::copy::{Stored, carry, measure, sha256},
+    lake::{
+        copy::{Stored, carry, measure, sha256},
+        open_store,
+    },
 };
 use bonded_schemas::{TenantId, TenantScope};
 use serde::{Deserialize, Serialize};
@@ -21,7 +24,9 @@ use crate::{
     lakehouse::Lakehouse,
 };
 
+mod into_bucket;
 mod restore;
+mod tenants;
 
 pub(crate) use restore::passphrase;
 pub use restore::{Asked, Restored, read, restore};
@@ -32,6 +37,7 @@ const OBJECTS: &str = "objects.jsonl";
 const CONTROL: &str = "control";
 const SHARED: &str = "shared.jsonl";
 const LAKE: &str = "lake";
+const RULES: &str = "rules.toml";
 /// Taken again so often when files that it needs went while they were copied.
 const ATTEMPTS_MAX: u32 = 8;
 
@@ -84,7 +90,17 @@ pub async fn backup(house: &Lakehouse, scopes: &[TenantScope], to: &Path, copy: 
         writeln!(objects, "{}", serde_json::to_string(stored)?).map_err(cannot)
     };
     let into = copy.then(|| to.join(LAKE));
-    if let Some(rules) = carry(house.lake.store().as_ref(), "rules.toml", into.as_deref()).await? {
+    // The lake's own rules lie beside the control store; of a lake in a bucket that is another place.
+    let beside = match (house.lake.bucket(), house.settings.store_folder()) {
+        (None, _) => Some(house.lake.store()),
+        (Some(_), Ok(folder)) => Some(open_store(&folder.display().to_string())?.0),
+        (Some(_), Err(_)) => None,
+    };
+    // What lies there has no other copy, so it is taken along also where objects stay where they are.
+    let copied = if house.lake.bucket().is_some() { Some(to.join(LAKE)) } else { into.clone() };
+    if let Some(beside) = beside
+        && let Some(rules) = carry(beside.as_ref(), RULES, copied.as_deref()).await?
+    {
         keep(&rules)?;
     }
     for scope in scopes {

@@ -142,27 +142,18 @@ impl Lakehouse {
             true => Some(Account::open(settings.aws.reach()).await?),
             false => None,
         };
-        let (keys, keyring): (Arc<dyn Keys>, _) = match (doors.keys, settings.keys.provider, &account) {
-            (Some(keys), ..) => (keys, None),
-            (None, KeyProvider::Aws, Some(account)) => {
-                let keys = AwsKeys::open(account, &settings.keys_lake(), doors.clock.clone())?;
-                (Arc::new(keys.making(settings.key_making()?)), None)
-            }
-            (None, ..) => {
-                let keyring = Keyring::open(&settings.keys_dir()?, root_source(&settings, &secrets).await?, doors.clock.clone())?;
-                (Arc::new(keyring.clone()), Some(keyring))
-            }
+        let (keys, keyring) = match doors.keys {
+            Some(keys) => (keys, None),
+            None => key_service(&settings, &secrets, account.as_ref(), doors.clock.clone()).await?,
         };
         let (store, root, bucket) = match (doors.store, account) {
             (Some((store, root)), _) => (store, root, None),
             (None, Some(account)) if is_s3(&settings.lake) => {
-                let bucket = Arc::new(S3::open(&settings.lake, account, settings.bucket_use()?)?);
-                let (region, _) = bucket.whereabouts().await?;
-                settings.aws.residency()?.region(&format!("bucket `{}`", bucket.bucket_name()), &region)?;
+                let bucket = Arc::new(bucket(&settings, &settings.lake, account).await?);
                 if settings.aws.lock || settings.aws.retain.is_some() {
                     bucket.check_lock().await?;
                 }
-                let (store, root) = bucket.clone().opened();
+                let (store, root) = bucket.clone().opened().await?;
                 (store, root, Some(bucket))
             }
             (None, _) => {
@@ -416,6 +407,29 @@ impl Tenant {
         let sealed = self.seal("mapping", report.code(), mapping)?;
         Ok(self.ledger.put_mapping(report, &sealed).await?)
     }
+}
+
+/// Who keeps the keys, as set; with the keyring itself where it is that.
+pub(crate) async fn key_service(
+    settings: &Settings,
+    secrets: &Vault,
+    account: Option<&Account>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<dyn Keys>, Option<Keyring>)> {
+    if let (KeyProvider::Aws, Some(account)) = (settings.keys.provider, account) {
+        let keys = AwsKeys::open(account, &settings.keys_lake(), clock)?;
+        return Ok((Arc::new(keys.making(settings.key_making()?)), None));
+    }
+    let keyring = Keyring::open(&settings.keys_dir()?, root_source(settings, secrets).await?, clock)?;
+    Ok((Arc::new(keyring.clone()), Some(keyring)))
+}
+
+/// The bucket that a lake's URL names, which lies where data may lie.
+pub(crate) async fn bucket(settings: &Settings, lake: &str, account: Account) -> Result<S3> {
+    let bucket = S3::open(lake, account, settings.bucket_use()?)?;
+    let (region, _) = bucket.whereabouts().await?;
+    settings.aws.residency()?.region(&format!("bucket `{}`", bucket.bucket_name()), &region)?;
+    Ok(bucket)
 }
 
 pub(crate) async fn root_source(settings: &Settings, secrets: &Vault) -> Result<RootSource> {

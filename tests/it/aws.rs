@@ -212,7 +212,8 @@ fn what_a_bucket_cannot_give_is_refused_by_name() {
     let folder = world.path("copy").display().to_string();
     for (arguments, code, says) in [
         (vec!["rebuild", "--to", &folder], 2, "rebuilt in place"),
-        (vec!["restore", "--from", &folder], 3, "a lake in a folder"),
+        (vec!["restore", "--from", &folder], 2, "no backup in"),
+        (vec!["restore", "--from", &folder, "--to", "s3://Not A Bucket"], 2, "no backup in"),
         (vec!["backup", "--to", &folder, "--keys-to", &folder], 3, "keys"),
     ] {
         let run = world.run(&arguments);

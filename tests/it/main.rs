@@ -22,6 +22,7 @@ mod dialects;
 mod doctor;
 mod drift;
 mod drill;
+mod drill_bucket;
 mod end_to_end;
 mod faults;
 mod findings;

@@ -19,25 +19,27 @@ use crate::{
     world::{OTHER, TENANT, World, csv, random_plan},
 };
 
+/// Every view, in SQL.
+pub const QUESTIONS: [(&str, &str); 13] = [
+    ("es_001", "SELECT * FROM es_001"),
+    ("es_002", "SELECT * FROM es_002"),
+    ("es_003", "SELECT * FROM es_003"),
+    ("entry_summaries", "SELECT * FROM entry_summaries"),
+    ("entry_lines", "SELECT * FROM entry_lines"),
+    ("tariff_lines", "SELECT * FROM tariff_lines"),
+    ("history", "SELECT * FROM changes('2026-01-01', '2027-01-01')"),
+    ("sightings", "SELECT * FROM sightings"),
+    ("meta.deliveries", "SELECT * EXCLUDE (snapshot_id) FROM meta.deliveries"),
+    ("meta.rejects", "SELECT * FROM meta.rejects"),
+    ("meta.warnings", "SELECT * FROM meta.warnings"),
+    ("meta.control_totals", "SELECT * FROM meta.control_totals"),
+    ("meta.drift", "SELECT * EXCLUDE (deliveries) FROM meta.drift"),
+];
+
 /// Every view and table of a tenant, and what the session makes of its receipts; each row a line of JSON, sorted.
 /// What a rebuild cannot know is left out by name: snapshot ids, and when alerts were raised.
 pub fn views(lake: &Path, keys: &Path, postgres: Option<&str>, tenant: &str) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::new();
-    let questions = [
-        ("es_001", "SELECT * FROM es_001"),
-        ("es_002", "SELECT * FROM es_002"),
-        ("es_003", "SELECT * FROM es_003"),
-        ("entry_summaries", "SELECT * FROM entry_summaries"),
-        ("entry_lines", "SELECT * FROM entry_lines"),
-        ("tariff_lines", "SELECT * FROM tariff_lines"),
-        ("history", "SELECT * FROM changes('2026-01-01', '2027-01-01')"),
-        ("sightings", "SELECT * FROM sightings"),
-        ("meta.deliveries", "SELECT * EXCLUDE (snapshot_id) FROM meta.deliveries"),
-        ("meta.rejects", "SELECT * FROM meta.rejects"),
-        ("meta.warnings", "SELECT * FROM meta.warnings"),
-        ("meta.control_totals", "SELECT * FROM meta.control_totals"),
-        ("meta.drift", "SELECT * EXCLUDE (deliveries) FROM meta.drift"),
-    ];
     let mut settings = Settings { lake: lake.display().to_string(), ..Settings::default() };
     settings.keys.dir = Some(keys.to_owned());
     settings.store.postgres = postgres.map(str::to_owned);
@@ -46,7 +48,7 @@ pub fn views(lake: &Path, keys: &Path, postgres: Option<&str>, tenant: &str) -> 
         let house = Lakehouse::open(settings, Doors::new(Arc::new(SystemClock))).await.expect("opens");
         let tenant = house.tenant(&scope(tenant)).await.expect("opens");
         let session = session(&house, &tenant).await.expect("a session");
-        for (name, sql) in questions {
+        for (name, sql) in QUESTIONS {
             let mut rows = Vec::new();
             session.query(sql).await.expect(name).write(Format::JsonLines, &mut rows).await.expect("written");
             let mut rows: Vec<String> = String::from_utf8(rows).expect("text").lines().map(str::to_owned).collect();

@@ -19,7 +19,8 @@ pub const MAIL_DOMAIN: &str = "reports.example";
 
 pub struct World {
     folder: TempDir,
-    postgres: Option<(String, String)>,
+    /// Where its control store is, for the application and for the owner.
+    pub postgres: Option<(String, String)>,
     pub bucket: Option<Bucket>,
 }
 

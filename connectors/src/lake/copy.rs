@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, WriteMultipart};
 use ring::digest::{Context, SHA256};
 
 use crate::{
@@ -18,7 +18,12 @@ use crate::{
 
 /// The root URL that a lake had before it was restored elsewhere: table metadata names objects by it.
 pub const ROOT_FILE: &str = "root.url";
+/// In a bucket, where nothing is moved into its place at once: a restore that has this beside the root was finished.
+pub(super) const RESTORED_FILE: &str = "restored";
 const ROOT_BYTES_MAX: u64 = 4096;
+/// What is larger is written in parts of so many bytes, of which some are on their way at once.
+const PART_BYTES: usize = 8 << 20;
+const PARTS_AT_ONCE: usize = 2;
 const READ_BYTES: usize = 1 << 20;
 
 /// One object as it was found.
@@ -57,6 +62,77 @@ pub async fn carry(from: &dyn ObjectStore, path: &str, to: Option<&Path>) -> Res
         file.sync_all().map_err(|error| unwritable(target, error))?;
     }
     Ok(Some(Stored { path: path.to_owned(), size_bytes, sha256: cipher::hex(digest.finish().as_ref()) }))
+}
+
+/// Writes an object of a backup into a store. One that lies there already must be the very same.
+///
+/// # Errors
+/// `Damaged` when the object is missing, or anywhere not what was backed up; then it is not there.
+pub async fn bring(from: &dyn ObjectStore, stored: &Stored, to: &dyn ObjectStore) -> Result<()> {
+    let path = object_store::path::Path::from(stored.path.as_str());
+    match to.head(&path).await {
+        Ok(_) => return same(stored, carry(to, &stored.path, None).await?),
+        Err(object_store::Error::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if stored.size_bytes <= PART_BYTES as u64 {
+        let mut bytes = Vec::new();
+        read(from, stored, async |chunk| {
+            bytes.extend_from_slice(chunk);
+            Ok(())
+        })
+        .await?;
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        to.put_opts(&path, PutPayload::from(bytes), options).await?;
+        return Ok(());
+    }
+    let mut upload = WriteMultipart::new_with_chunk_size(to.put_multipart(&path).await?, PART_BYTES);
+    let whole = read(from, stored, async |chunk| {
+        upload.wait_for_capacity(PARTS_AT_ONCE).await?;
+        upload.write(chunk);
+        Ok(())
+    })
+    .await;
+    match whole {
+        Ok(()) => upload.finish().await.map(drop)?,
+        Err(error) => {
+            // What cannot be ended here is ended by the bucket's rule for unfinished uploads.
+            let _ = upload.abort().await;
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Hands on an object piece by piece, and says at the end whether it was what was backed up.
+async fn read(from: &dyn ObjectStore, stored: &Stored, mut each: impl AsyncFnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let mut bytes = match from.get(&object_store::path::Path::from(stored.path.as_str())).await {
+        Ok(found) => found.into_stream(),
+        Err(object_store::Error::NotFound { .. }) => return same(stored, None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut found = Stored { path: stored.path.clone(), size_bytes: 0, sha256: String::new() };
+    let mut digest = Context::new(&SHA256);
+    while let Some(chunk) = bytes.try_next().await? {
+        digest.update(&chunk);
+        found.size_bytes += chunk.len() as u64;
+        if found.size_bytes > stored.size_bytes {
+            break;
+        }
+        each(&chunk).await?;
+    }
+    found.sha256 = cipher::hex(digest.finish().as_ref());
+    same(stored, Some(found))
+}
+
+/// That an object was found as it was backed up.
+pub fn same(expected: &Stored, found: Option<Stored>) -> Result<()> {
+    let what = match found {
+        None => "is missing",
+        Some(found) if found == *expected => return Ok(()),
+        Some(_) => "is not what was backed up",
+    };
+    Err(Error::new(ErrorKind::Damaged, format!("{} {what}; nothing was restored", expected.path)))
 }
 
 /// Length and SHA-256 of a local file.
@@ -103,10 +179,35 @@ pub(super) fn recorded_root(folder: &Path) -> Result<Option<String>> {
         Ok(file) => {
             let mut text = String::new();
             file.take(ROOT_BYTES_MAX).read_to_string(&mut text).map_err(cannot)?;
-            match text.strip_suffix('\n').filter(|url| url::Url::parse(url).is_ok_and(|parsed| parsed.as_str() == *url)) {
-                Some(url) => Ok(Some(url.to_owned())),
-                None => Err(Error::new(ErrorKind::Damaged, format!("`{}` is no root URL: restore it", path.display()))),
-            }
+            root_of(&text, &path.display().to_string()).map(Some)
         }
     }
 }
+
+fn root_of(text: &str, place: &str) -> Result<String> {
+    match text.strip_suffix('\n').filter(|url| url::Url::parse(url).is_ok_and(|parsed| parsed.as_str() == *url)) {
+        Some(url) => Ok(url.to_owned()),
+        None => Err(Error::new(ErrorKind::Damaged, format!("`{place}` is no root URL: restore it"))),
+    }
+}
+
+/// As [`recorded_root`], of a lake in a bucket.
+pub(super) async fn recorded_root_in(store: &dyn ObjectStore, place: &str) -> Result<Option<String>> {
+    let found = match store.get(&object_store::path::Path::from(ROOT_FILE)).await {
+        Ok(found) if found.meta.size <= ROOT_BYTES_MAX => found.bytes().await?,
+        Ok(_) => return root_of("", place).map(Some),
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    root_of(&String::from_utf8_lossy(&found), place).map(Some)
+}
+
+/// Writes down a line that a restored lake in a bucket is known by.
+pub(super) async fn record(store: &dyn ObjectStore, file: &str, line: &str) -> Result<()> {
+    let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+    store.put_opts(&object_store::path::Path::from(file), PutPayload::from(format!("{line}\n")), options).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use bonded_schemas::TenantId;
-use futures::stream::BoxStream;
+use futures::{TryStreamExt, stream::BoxStream};
 use object_store::{
     BackoffConfig, ClientOptions, CopyMode, CopyOptions, CredentialProvider, GetOptions, GetResult, HeaderValue, ListResult,
     MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
@@ -29,6 +29,8 @@ use crate::{
     error::{Error, ErrorKind, Result},
     keys::KeyId,
 };
+
+use super::copy;
 
 mod bucket;
 mod honours;
@@ -139,10 +141,47 @@ impl S3 {
         self.place.url()
     }
 
-    /// As what every other lake is to those who read and write.
-    pub fn opened(self: Arc<Self>) -> super::OpenStore {
-        let root = self.root();
-        (self, root)
+    /// As what every other lake is to those who read and write: with the root that its tables name objects by, which is
+    /// another one where the lake was restored.
+    pub async fn opened(self: Arc<Self>) -> Result<super::OpenStore> {
+        let root = self.recorded_root().await?.unwrap_or_else(|| self.root());
+        Ok((self, root))
+    }
+
+    /// The root that a restored lake had before.
+    pub async fn recorded_root(&self) -> Result<Option<String>> {
+        copy::recorded_root_in(self.base.as_ref(), &format!("{}/{}", self.root(), copy::ROOT_FILE)).await
+    }
+
+    /// Begins a restored lake, which had this root elsewhere.
+    pub async fn record_root(&self, root: &str) -> Result<()> {
+        copy::record(self, copy::ROOT_FILE, root).await
+    }
+
+    /// Whether a restore was finished here.
+    pub async fn is_restored(&self) -> Result<bool> {
+        match self.base.head(&Path::from(copy::RESTORED_FILE)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// That one is finished, by what identifies its backup.
+    pub async fn record_restored(&self, backup: &str) -> Result<()> {
+        match copy::record(self, copy::RESTORED_FILE, backup).await {
+            // In place once more: the first one stays.
+            Err(error) if self.is_restored().await? => {
+                tracing::debug!(%error, "a restore was recorded here before");
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Whether nothing lies under the prefix.
+    pub async fn is_empty(&self) -> Result<bool> {
+        Ok(self.base.list(None).try_next().await?.is_none())
     }
 
     /// From here on, what is written under the tenant's folder is encrypted under this key.

@@ -96,7 +96,7 @@ impl World {
         let (store, root) = match &self.bucket {
             Some(bucket) => {
                 bucket.assign(scope.tenant(), &key);
-                bucket.clone().opened()
+                bucket.clone().opened().await.expect("opens")
             }
             None => open_store(&self.lake_url).expect("a store"),
         };

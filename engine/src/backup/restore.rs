@@ -1,28 +1,33 @@
 //! Restore: objects copied or found again by their digests, then the control store; then it is a lake.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use bonded_connectors::{
+    aws::Account,
     clock::Clock,
-    keys::keyring::{Escrowed, Keyring, RootSource},
+    keys::{
+        KeyId,
+        keyring::{Escrowed, Keyring, RootSource},
+    },
     lake::{
-        copy::{ROOT_FILE, Stored, carry, measure},
-        lake_folder, open_store,
+        OpenStore,
+        copy::{ROOT_FILE, Stored, carry, measure, same},
+        is_s3, lake_folder, open_store,
     },
     secrets::Vault,
-    store::{ControlStore, Place, identity::LakeRecord},
+    store::{ControlStore, Place},
 };
 use bonded_schemas::{TenantId, TenantScope};
 use serde::Serialize;
 
-use super::{CONTROL, FORMAT, LAKE, MANIFEST, Manifest, OBJECTS, SHARED};
+use super::{CONTROL, FORMAT, LAKE, MANIFEST, Manifest, OBJECTS, RULES, SHARED, into_bucket, tenants::Records};
 use crate::{
     error::{Error, ErrorKind, Result},
-    lakehouse::{generated, place, root_source, unwrapped},
+    lakehouse::{bucket, generated, key_service, place, root_source, unwrapped},
     settings::{KeyProvider, Settings, secret},
 };
 
@@ -34,6 +39,8 @@ pub struct Asked {
     pub keys_from: Vec<PathBuf>,
     /// Other backups: what they tell of destroyed keys counts, too.
     pub newer: Vec<PathBuf>,
+    /// Tenants whose keys at a service of their own open no more; nothing of them but sealed rows is restored.
+    pub without: Vec<TenantId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -47,6 +54,9 @@ pub struct Restored {
     pub keys: usize,
     /// Keys that were destroyed since, or before, and stay so.
     pub destroyed_keys: Vec<String>,
+    /// Tenants of whom nothing but sealed rows was restored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<TenantId>,
 }
 
 /// A backup's manifest, as it was written.
@@ -81,16 +91,40 @@ pub async fn restore(
     asked: &Asked,
     scope: &(dyn Fn(TenantId) -> TenantScope + Send + Sync),
 ) -> Result<Restored> {
-    let folder = lake_folder(&settings.lake)?;
-    if settings.keys.provider == KeyProvider::Aws {
-        return Err(Error::setup("restore takes the keys from a keyring or its backup: set keys.provider to keyring"));
-    }
+    settings.check_lake()?;
     let vault = settings.vault(clock.clone());
     let manifest = read(&asked.from)?;
     let mut destroyed = manifest.destroyed_keys.clone();
     for newer in &asked.newer {
         destroyed.extend(read(newer)?.destroyed_keys);
     }
+    let tenants = answering(settings, &vault, clock.clone(), asked, &destroyed, scope).await?;
+    let source = Source::open(settings, asked, &manifest).await?;
+    if is_s3(&settings.lake) {
+        let tenants = match tenants {
+            Some(tenants) => tenants,
+            // The keyring's keys are none of S3's: it encrypts as the bucket does.
+            None => manifest.tenants.iter().map(|tenant| (tenant.clone(), KeyId(String::new()))).collect(),
+        };
+        let given = into_bucket::Given {
+            settings,
+            vault: &vault,
+            clock,
+            asked,
+            manifest: &manifest,
+            source: &source,
+            destroyed: &destroyed,
+            tenants: &tenants,
+            scope,
+        };
+        let bucket = bucket(settings, &settings.lake, Account::open(settings.aws.reach()).await?).await?;
+        let (rows, keys) = into_bucket::restore(&given, &bucket).await?;
+        let mut restored = told(settings, &manifest, rows, &keys);
+        restored.left_out =
+            manifest.tenants.iter().filter(|tenant| !tenants.iter().any(|(own, _)| own == *tenant)).cloned().collect();
+        return Ok(restored);
+    }
+    let folder = lake_folder(&settings.lake)?;
     if is_there(&folder) {
         let message = format!("{} is not empty; restore into a new folder (--to)", folder.display());
         // By reference, the objects may be where they were, with no control store beside them.
@@ -112,7 +146,7 @@ pub async fn restore(
         std::fs::remove_dir_all(&beside).map_err(cannot)?;
     }
     std::fs::create_dir_all(&beside).map_err(cannot)?;
-    copy(asked, &manifest, &beside).await?;
+    copy(asked, &source, &beside).await?;
     std::fs::write(beside.join(ROOT_FILE), format!("{}\n", manifest.root)).map_err(cannot)?;
     let keys = keys(settings, &vault, clock.clone(), asked, &destroyed).await?;
     let place = match place(settings, &vault).await? {
@@ -127,11 +161,11 @@ pub async fn restore(
     Ok(told(settings, &manifest, rows, &keys))
 }
 
-fn is_there(folder: &Path) -> bool {
+pub(super) fn is_there(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-fn sibling(folder: &Path) -> Result<PathBuf> {
+pub(super) fn sibling(folder: &Path) -> Result<PathBuf> {
     let name = folder.file_name().ok_or_else(|| Error::setup(format!("lake `{}` has no name", folder.display())))?;
     let mut name = name.to_os_string();
     name.push(".restoring");
@@ -148,10 +182,62 @@ fn told(settings: &Settings, manifest: &Manifest, rows: u64, keys: &Escrowed) ->
         rows,
         keys: keys.keys,
         destroyed_keys: keys.destroyed.iter().map(ToString::to_string).collect(),
+        left_out: Vec::new(),
     }
 }
 
-fn listed(from: &Path) -> Result<impl Iterator<Item = Result<Stored>>> {
+/// Of keys at a service of their own: the tenants whose keys open. Nothing where the keys lie in a keyring, which comes later.
+async fn answering(
+    settings: &Settings,
+    vault: &Vault,
+    clock: Arc<dyn Clock>,
+    asked: &Asked,
+    destroyed: &[KeyId],
+    scope: &(dyn Fn(TenantId) -> TenantScope + Send + Sync),
+) -> Result<Option<Vec<(TenantId, KeyId)>>> {
+    if settings.keys.provider == KeyProvider::Keyring {
+        return match asked.without.is_empty() {
+            true => Ok(None),
+            false => Err(Error::input("--without is for keys at AWS; a keyring's backup tells itself which keys were destroyed")),
+        };
+    }
+    if !asked.keys_from.is_empty() {
+        return Err(Error::input("--keys-from is for a keyring; keys at AWS are in no backup, and must be there"));
+    }
+    let account = Account::open(settings.aws.reach()).await?;
+    let (keys, _) = key_service(settings, vault, Some(&account), clock).await?;
+    let records = Records::read(&mut saved(asked, SHARED)?)?;
+    Ok(Some(records.answering(settings, keys.as_ref(), &asked.without, destroyed, scope).await?))
+}
+
+/// Where a backup's objects are.
+pub(super) struct Source {
+    objects: OpenStore,
+    /// What was copied though the objects stay where they are.
+    rules: Option<OpenStore>,
+}
+
+impl Source {
+    async fn open(settings: &Settings, asked: &Asked, manifest: &Manifest) -> Result<Self> {
+        let copied = asked.from.join(LAKE);
+        let rules = copied.join(RULES).is_file().then(|| open_store(&copied.display().to_string())).transpose()?;
+        let objects = match (manifest.copied, is_s3(&manifest.root)) {
+            (true, _) => open_store(&copied.display().to_string())?,
+            (false, true) => {
+                let account = Account::open(settings.aws.reach()).await?;
+                Arc::new(bucket(settings, &manifest.root, account).await?).opened().await?
+            }
+            (false, false) => open_store(&manifest.root)?,
+        };
+        Ok(Self { objects, rules })
+    }
+
+    pub(super) fn of(&self, path: &str) -> &OpenStore {
+        self.rules.as_ref().filter(|_| path == RULES).unwrap_or(&self.objects)
+    }
+}
+
+pub(super) fn listed(from: &Path) -> Result<impl Iterator<Item = Result<Stored>>> {
     let path = from.join(OBJECTS);
     let cannot =
         move |error| Error::new(ErrorKind::Damaged, format!("{OBJECTS} of the backup cannot be read")).with_source(error);
@@ -159,16 +245,14 @@ fn listed(from: &Path) -> Result<impl Iterator<Item = Result<Stored>>> {
     Ok(BufReader::new(file).lines().map(move |line| Ok(serde_json::from_str(&line.map_err(cannot)?)?)))
 }
 
-async fn copy(asked: &Asked, manifest: &Manifest, to: &Path) -> Result<()> {
-    let source = if manifest.copied { asked.from.join(LAKE).display().to_string() } else { manifest.root.clone() };
-    let (store, _) = open_store(&source)?;
+async fn copy(asked: &Asked, source: &Source, to: &Path) -> Result<()> {
     for stored in listed(&asked.from)? {
         let stored = stored?;
         // No path of a backup leads out of the new lake.
         if stored.path.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(Error::new(ErrorKind::Damaged, format!("`{}` is no path of a lake", stored.path.escape_default())));
         }
-        same(&stored, carry(store.as_ref(), &stored.path, Some(to)).await?)?;
+        same(&stored, carry(source.of(&stored.path).0.as_ref(), &stored.path, Some(to)).await?)?;
     }
     Ok(())
 }
@@ -183,23 +267,14 @@ async fn compare(asked: &Asked, manifest: &Manifest, lake: &str) -> Result<()> {
     Ok(())
 }
 
-fn same(expected: &Stored, found: Option<Stored>) -> Result<()> {
-    let what = match found {
-        None => "is missing",
-        Some(found) if found == *expected => return Ok(()),
-        Some(_) => "is not what was backed up",
-    };
-    Err(Error::new(ErrorKind::Damaged, format!("{} {what}; nothing was restored", expected.path)))
-}
-
-async fn keys(
+pub(super) async fn keys(
     settings: &Settings,
     vault: &Vault,
     clock: Arc<dyn Clock>,
     asked: &Asked,
-    destroyed: &[bonded_connectors::keys::KeyId],
+    destroyed: &[KeyId],
 ) -> Result<Escrowed> {
-    if asked.keys_from.is_empty() {
+    if asked.keys_from.is_empty() || settings.keys.provider == KeyProvider::Aws {
         return Ok(Escrowed::default());
     }
     let passphrase = passphrase(settings, vault).await?;
@@ -220,7 +295,14 @@ pub(crate) async fn passphrase(settings: &Settings, vault: &Vault) -> Result<Roo
     }
 }
 
-async fn rows(
+/// A part of the saved control store.
+fn saved(asked: &Asked, name: &str) -> Result<BufReader<std::fs::File>> {
+    let path = asked.from.join(CONTROL).join(name);
+    let file = std::fs::File::open(&path);
+    Ok(BufReader::new(file.map_err(|error| Error::input(format!("cannot read {}", path.display())).with_source(error))?))
+}
+
+pub(super) async fn rows(
     settings: &Settings,
     vault: &Vault,
     clock: Arc<dyn Clock>,
@@ -229,20 +311,19 @@ async fn rows(
     place: Place,
     scope: &(dyn Fn(TenantId) -> TenantScope + Send + Sync),
 ) -> Result<u64> {
-    let open = |name: &str| -> Result<BufReader<std::fs::File>> {
-        let path = asked.from.join(CONTROL).join(name);
-        let file = std::fs::File::open(&path);
-        Ok(BufReader::new(file.map_err(|error| Error::input(format!("cannot read {}", path.display())).with_source(error))?))
-    };
     let mut control = ControlStore::create(place).await?;
     let mut founded = None;
     if control.asks_for_proof() {
-        let keys = Keyring::open(&settings.keys_dir()?, root_source(settings, vault).await?, clock.clone())?;
-        let secret = match lake_record(&mut open(SHARED)?)? {
-            Some(record) => unwrapped(&keys, &record).await?,
+        let account = match settings.keys.provider {
+            KeyProvider::Aws => Some(Account::open(settings.aws.reach()).await?),
+            KeyProvider::Keyring => None,
+        };
+        let (keys, _) = key_service(settings, vault, account.as_ref(), clock.clone()).await?;
+        let secret = match Records::read(&mut saved(asked, SHARED)?)?.lake {
+            Some(record) => unwrapped(keys.as_ref(), &record).await?,
             // Backed up before the lake needed a key of its own.
             None => {
-                let (secret, record) = generated(&keys, clock.as_ref()).await?;
+                let (secret, record) = generated(keys.as_ref(), clock.as_ref()).await?;
                 founded = Some((record, secret.proofs()));
                 secret
             }
@@ -252,32 +333,14 @@ async fn rows(
     let mut rows = 0;
     for tenant in &manifest.tenants {
         let store = control.make_tenant(&scope(tenant.clone())).await?;
-        rows += store.load(&mut open(&format!("{tenant}.jsonl"))?).await?;
+        rows += store.load(&mut saved(asked, &format!("{tenant}.jsonl"))?).await?;
         store.close().await;
     }
     // Last: who is not in this list has no lake.
-    rows += control.load(&mut open(SHARED)?).await?;
+    rows += control.load(&mut saved(asked, SHARED)?).await?;
     if let Some((record, proofs)) = founded {
         control.put_lake_record(&record, &proofs).await?;
     }
     control.close().await;
     Ok(rows)
-}
-
-/// The lake's own record among the rows of the shared half.
-fn lake_record(lines: &mut dyn BufRead) -> Result<Option<LakeRecord>> {
-    for line in lines.lines() {
-        let line = line.map_err(|error| Error::input(format!("cannot read {SHARED} of the backup")).with_source(error))?;
-        let line: serde_json::Value = serde_json::from_str(&line)?;
-        if line["table"] == "lake_identity" {
-            let cell = |name: &str| line["row"][name].as_str().unwrap_or_default().to_owned();
-            return Ok(Some(LakeRecord {
-                key_id: cell("key_id"),
-                wrapped_secret: cell("wrapped_secret"),
-                public_key: cell("public_key"),
-                created_at: cell("created_at"),
-            }));
-        }
-    }
-    Ok(None)
 }

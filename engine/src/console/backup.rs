@@ -1,14 +1,12 @@
 //! `backup` and `restore`: what is kept apart from the lake, and a lake made of it.
 
-use std::path::PathBuf;
-
 use super::{args, output::Output, progress::spinning, scope, which};
 use crate::{
     audit::{Change, keep},
     backup::{Asked, Manifest, Restored, backup as take, passphrase, restore as put_back},
     error::{ErrorKind, Result},
     lakehouse::{Doors, Lakehouse},
-    settings::Settings,
+    settings::{KeyProvider, Settings},
     verify::{Depth, verify},
 };
 
@@ -54,7 +52,12 @@ pub async fn restore(mut settings: Settings, doors: Doors, args: &args::Restore,
     if let Some(to) = &args.to {
         settings.lake = to.clone();
     }
-    let asked = Asked { from: args.from.clone(), keys_from: args.keys_from.clone(), newer: args.newer.clone() };
+    let asked = Asked {
+        from: args.from.clone(),
+        keys_from: args.keys_from.clone(),
+        newer: args.newer.clone(),
+        without: args.without.clone(),
+    };
     let restored = spinning("restoring", put_back(&settings, doors.clock.clone(), &asked, &scope)).await?;
     let damaged = check(settings, doors, &restored, output).await?;
     output.object(&restored, || said(&restored))?;
@@ -64,7 +67,7 @@ pub async fn restore(mut settings: Settings, doors: Doors, args: &args::Restore,
 fn said(restored: &Restored) -> String {
     format!(
         "restored {} as of {}: {} tenants, {} objects, {:.1} MB, {} rows of the control store, {} keys",
-        PathBuf::from(&restored.lake).display(),
+        restored.lake,
         restored.taken_at,
         restored.tenants.len(),
         restored.objects,
@@ -76,7 +79,7 @@ fn said(restored: &Restored) -> String {
 
 /// A first look, as far as the keys allow.
 async fn check(settings: Settings, doors: Doors, restored: &Restored, output: &Output) -> Result<bool> {
-    if !settings.keys_dir()?.join("keyring.json").is_file() {
+    if settings.keys.provider == KeyProvider::Keyring && !settings.keys_dir()?.join("keyring.json").is_file() {
         output.remark("no keyring is there: restore it (--keys-from), then run `bonded verify`");
         return Ok(false);
     }
@@ -92,6 +95,9 @@ async fn check(settings: Settings, doors: Doors, restored: &Restored, output: &O
     }
     for damage in &verified.damage {
         output.remark(&format!("{}: {}", damage.object, damage.what));
+    }
+    for tenant in &restored.left_out {
+        output.remark(&format!("tenant {tenant}: its key does not open, so nothing of it but sealed rows was restored"));
     }
     for closed in &verified.closed {
         output.remark(&format!("tenant {}: {}", closed.tenant, closed.what));

@@ -238,7 +238,7 @@ async fn a_large_file_of_a_table_is_uploaded_in_parts_that_s3_takes() {
     let Some((store, keys)) = of_tests(false).await else { return };
     let acme = "acme-toys".parse().unwrap();
     store.assign(&acme, &keys.create_key(&acme).await.unwrap());
-    let (objects, root) = store.clone().opened();
+    let (objects, root) = store.clone().opened().await.unwrap();
     let io = crate::lake::storage::file_io(objects, &root);
     let location = format!("{root}/tenants/acme-toys/warehouse/large");
     let mut written = vec![0; 12 << 20];

@@ -46,8 +46,8 @@ pub struct Restore {
     /// Folder of the backup
     #[arg(long, value_name = "FOLDER")]
     pub from: PathBuf,
-    /// Folder of the new lake [default: the one that --lake names]
-    #[arg(long, value_name = "FOLDER")]
+    /// Folder or s3://bucket/prefix of the new lake, empty [default: the one that --lake names]
+    #[arg(long, value_name = "LAKE")]
     pub to: Option<String>,
     /// Make the keyring of this key backup; more than one may be named
     #[arg(long, value_name = "FOLDER")]
@@ -55,6 +55,9 @@ pub struct Restore {
     /// A later backup: keys that it tells as destroyed are not restored
     #[arg(long, value_name = "FOLDER")]
     pub newer: Vec<PathBuf>,
+    /// A tenant whose key at AWS opens no more: its objects are left out
+    #[arg(long, value_name = "TENANT")]
+    pub without: Vec<TenantId>,
 }
 
 #[derive(Debug, ClapArgs)]
