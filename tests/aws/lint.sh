@@ -93,6 +93,7 @@ broken aws/policies/app.json '"s3:ListMultipartUploadParts"' '"s3:ListMultipartU
 broken aws/policies/app.json '/app/*' '/*' "FAIL and not the owner's"
 broken aws/policies/app.json '"aws:ResourceTag/bonded:lake": "${Lake}"' '"aws:ResourceTag/bonded:lake": ["${Lake}", "other"]' 'FAIL and no others'
 broken aws/policies/keeper.json '"aws:PrincipalTag/bonded:keeps-keys": "true",' '' 'FAIL and no others'
+broken aws/policies/app.json '"StringLikeIfExists"' '"StringLike"' 'FAIL it is told that an object'
 broken aws/policies/app.json 'bonded.probe"' 'bonded.*"' 'FAIL by these objects alone'
 broken aws/policies/keeper.json '"kms:DescribeKey"' '"kms:Decrypt"' "FAIL the keeper's own policy"
 broken aws/policies/tenant-reader.json '/tenants/${aws:PrincipalTag/tenant}/warehouse/*"

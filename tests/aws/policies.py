@@ -147,6 +147,8 @@ def main():
         ("staging it removes", True, may(app, APP, "s3:DeleteObject", bucket("warehouse", "tenants/nordwind/raw/staging/x"))),
         ("it removes data files", True, may(app, APP, "s3:DeleteObject", bucket("warehouse", "tenants/nordwind/warehouse/es_003/x"))),
         ("it writes no mail", False, may(app, APP, "s3:PutObject", bucket("mail", "inbound/x"))),
+        ("it is told that an object is not there", True, may(app, APP, "s3:ListBucket", bucket("warehouse", "").rstrip("/"))),
+        ("and lists no folder but tenants'", False, may(app, APP, "s3:ListBucket", bucket("warehouse", "").rstrip("/"), **{"s3:prefix": "inbound/"})),
         ("it sees what its bucket holds to", True, may(app, APP, "s3:PutObject", bucket("warehouse", "bonded.probe"))),
         ("by these objects alone", False, may(app, APP, "s3:PutObject", bucket("warehouse", "bonded.other"))),
         ("it touches no other bucket", False, may(app, APP, "s3:GetObject", "arn:aws:s3:::other/tenants/nordwind/raw/x")),
