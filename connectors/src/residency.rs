@@ -1,6 +1,7 @@
 //! Where data may lie: AWS's regions that are allowed, and what every name of a place says of its region.
 //! Promise: an endpoint, a queue, a bucket, a key or a database host that names another region is refused, by the object and
-//! with what mends it; so is an endpoint of a service that does not say where it is.
+//! with what mends it; so is an endpoint of a service that does not say where it is. One that is no service of AWS's passes
+//! as the store of objects alone, and only where it is written exactly as a host that is allowed by name.
 //! Never: a name is looked up or asked for here. What a name says of its region is read off it, whole label by whole label.
 
 use url::{Host, Url};
@@ -21,6 +22,8 @@ pub struct Residency {
     allowed: Vec<String>,
     /// This machine stands for AWS: an emulator.
     is_emulated: bool,
+    /// Hosts outside of AWS that may be the store of objects.
+    hosts: Vec<String>,
 }
 
 impl Residency {
@@ -36,7 +39,30 @@ impl Residency {
             return Err(setup(format!("aws.regions_allowed has `{}`, which is not like us-east-1", odd.escape_default())));
         }
         let is_emulated = endpoint.is_some_and(|endpoint| Url::parse(endpoint).is_ok_and(|url| is_here(&url)));
-        Ok(Self { allowed: allowed.to_vec(), is_emulated })
+        Ok(Self { allowed: allowed.to_vec(), is_emulated, hosts: Vec::new() })
+    }
+
+    /// With hosts outside of AWS at which objects may be stored, for whose place whoever names them answers.
+    ///
+    /// # Errors
+    /// `Setup` when one is no plain name of a host, or is AWS's or this machine's, which have rules of their own.
+    pub fn with_hosts(mut self, hosts: &[String]) -> Result<Self> {
+        for host in hosts {
+            let odd = |what: &str| Err(setup(format!("aws.hosts_allowed has `{}`, {what}", host.escape_default())));
+            if !is_host_name(host) {
+                return odd(
+                    "which is no name of a host in lower case, without scheme, port and dot at its end (as s3.acme.example)",
+                );
+            }
+            if is_of_aws(host) {
+                return odd("which is AWS's: its regions are in aws.regions_allowed");
+            }
+            if host == "localhost" || host.ends_with(".localhost") {
+                return odd("which is this machine: set aws.endpoint to an emulator on it");
+            }
+        }
+        self.hosts = hosts.to_vec();
+        Ok(self)
     }
 
     /// A region that is named as such: a setting's, or the one that a bucket says it is in.
@@ -68,6 +94,46 @@ impl Residency {
         Ok(())
     }
 
+    /// As [`Residency::endpoint`], of the store of objects, which may be one that is no service of AWS's.
+    pub fn store(&self, what: &str, address: &str) -> Result<()> {
+        if self.is_named(address) {
+            return Ok(());
+        }
+        self.endpoint(what, address).map_err(|error| match url(what, address) {
+            Ok(url) if !is_here(&url) && url.host_str().is_some_and(|host| !is_of_aws(host.trim_end_matches('.'))) => {
+                let mend = "if objects may lie there, name it in aws.hosts_allowed, and write the endpoint as https://host or https://host:port";
+                refused(format!("{error}; {mend}"))
+            }
+            _ => error,
+        })
+    }
+
+    /// A bucket at this endpoint, AWS's own when there is none: the host that it is asked for at, which has the bucket's name in
+    /// front unless that stands in the path, must be named, too.
+    pub fn bucket(&self, what: &str, endpoint: Option<&str>, bucket: &str, path_style: bool) -> Result<()> {
+        let Some(named) = endpoint.filter(|endpoint| !path_style && self.is_named(endpoint)) else { return Ok(()) };
+        let host = format!("{bucket}.{}", host_of(named).unwrap_or_default());
+        match self.hosts.contains(&host) {
+            true => Ok(()),
+            false => {
+                Err(refused(format!("{what} is asked for at {host}: set aws.path_style, or name that in aws.hosts_allowed, too")))
+            }
+        }
+    }
+
+    /// The region that a bucket says it is in. A store outside of AWS has names of its own for what it is in, which say nothing.
+    pub fn bucket_region(&self, what: &str, endpoint: Option<&str>, region: &str) -> Result<()> {
+        match endpoint.is_some_and(|endpoint| self.is_named(endpoint)) && !is_region(region) {
+            true => Ok(()),
+            false => self.region(what, region),
+        }
+    }
+
+    /// Compared as it is written, so that no two readers of a URL can see two hosts in it.
+    fn is_named(&self, address: &str) -> bool {
+        host_of(address).is_some_and(|host| self.hosts.iter().any(|named| named == host))
+    }
+
     /// An address of anything else, a database or a mail server: what names a region must name an allowed one.
     pub fn address(&self, what: &str, address: &str) -> Result<()> {
         self.host(what, &url(what, address)?).map(drop)
@@ -95,8 +161,7 @@ impl Residency {
     fn host(&self, what: &str, url: &Url) -> Result<bool> {
         let Some(Host::Domain(name)) = url.host() else { return Ok(false) };
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        if !AWS_DOMAINS.iter().any(|domain| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
-        {
+        if !is_of_aws(&name) {
             return Ok(false);
         }
         let mut any = false;
@@ -160,6 +225,30 @@ pub fn is_region(text: &str) -> bool {
     let is_middle = |word: &&str| is_lower(word) && (matches!(word.len(), 3 | 4) || *word == "de");
     let is_number = matches!(number.len(), 1 | 2) && number.bytes().all(|b| b.is_ascii_digit()) && !number.starts_with('0');
     is_area && middle.len() <= 1 && middle.iter().all(is_middle) && DIRECTIONS.contains(direction) && is_number
+}
+
+fn is_of_aws(name: &str) -> bool {
+    AWS_DOMAINS.iter().any(|domain| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+}
+
+/// Labels of lower-case letters, digits and hyphens; the last one has a letter, or it would be an address.
+fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.len() <= 253 && text.split('.').all(is_label) && last.bytes().any(|b| b.is_ascii_lowercase()) && !last.starts_with("0x")
+}
+
+/// The host of `https://host`, `https://host:port` and no other form; a slash may stand at the end.
+fn host_of(address: &str) -> Option<&str> {
+    let rest = address.strip_prefix("https://")?;
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = rest.split_once(':').unwrap_or((rest, "443"));
+    (is_host_name(host) && port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port)).then_some(host)
 }
 
 /// The whole is not shown: it may hold a password.

@@ -427,8 +427,11 @@ pub(crate) async fn key_service(
 /// The bucket that a lake's URL names, which lies where data may lie.
 pub(crate) async fn bucket(settings: &Settings, lake: &str, account: Account) -> Result<S3> {
     let bucket = S3::open(lake, account, settings.bucket_use()?)?;
+    let (residency, endpoint) = (settings.aws.residency()?, settings.aws.s3_endpoint.as_deref());
+    let named = format!("bucket `{}`", bucket.bucket_name());
+    residency.bucket(&named, endpoint, bucket.bucket_name(), settings.aws.path_style)?;
     let (region, _) = bucket.whereabouts().await?;
-    settings.aws.residency()?.region(&format!("bucket `{}`", bucket.bucket_name()), &region)?;
+    residency.bucket_region(&named, endpoint, &region)?;
     Ok(bucket)
 }
 

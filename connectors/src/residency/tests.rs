@@ -136,6 +136,159 @@ fn this_machine_stands_for_aws_only_where_the_setting_says_so() {
     assert!(american().endpoint("it", "http://127.0.0.1.nordwind.example").is_err());
 }
 
+fn named(hosts: &[&str]) -> Result<Residency> {
+    american().with_hosts(&hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_store_outside_of_aws_passes_where_its_host_is_named_exactly() {
+    let places = named(&["s3.acme.example", "xn--bcher-kva.example", "minio"]).unwrap();
+    for address in [
+        "https://s3.acme.example",
+        "https://s3.acme.example/",
+        "https://s3.acme.example:9000",
+        "https://s3.acme.example:443/",
+        "https://xn--bcher-kva.example",
+        "https://minio:9000",
+        // AWS's own go on by their regions.
+        "https://s3.us-east-1.amazonaws.com",
+    ] {
+        places.store("aws.s3_endpoint", address).expect(address);
+    }
+    for address in [
+        // What stands before, behind or around the name.
+        "https://s3.acme.example.nordwind.example",
+        "https://evil-s3.acme.example",
+        "https://other.s3.acme.example",
+        "https://acme.example",
+        "https://s3.acme.example.",
+        "https://s3.acme.example..",
+        "https://s3-acme.example",
+        "https://s3.acme.examples",
+        "https://S3.acme.example",
+        // The name where no host is.
+        "https://nordwind.example/s3.acme.example",
+        "https://nordwind.example?s3.acme.example",
+        "https://nordwind.example#s3.acme.example",
+        "https://s3.acme.example@nordwind.example",
+        "https://who:word@s3.acme.example",
+        "https://who@s3.acme.example",
+        "https://@s3.acme.example",
+        "https://s3.acme.example\\@nordwind.example",
+        "https://s3.acme.example\t.nordwind.example",
+        "https://s3.acme.example%2enordwind.example",
+        "https://s3.acme.example%00.nordwind.example",
+        " https://s3.acme.example",
+        "https:///s3.acme.example",
+        "https:s3.acme.example",
+        "https://s3.acme.example/bucket",
+        "https://s3.acme.example//",
+        "https://s3.acme.example?x",
+        // Ports that are none.
+        "https://s3.acme.example:",
+        "https://s3.acme.example:0",
+        "https://s3.acme.example:00443",
+        "https://s3.acme.example:+443",
+        "https://s3.acme.example:65536",
+        "https://s3.acme.example:443:443",
+        "https://s3.acme.example:443@nordwind.example",
+        // Not encrypted, or not the web's.
+        "http://s3.acme.example",
+        "HTTPS://s3.acme.example",
+        "s3://s3.acme.example",
+        "s3.acme.example",
+        // Addresses, however they are written.
+        "https://10.1.2.3:9000",
+        "https://[2001:db8::1]:9000",
+        "https://[::ffff:10.1.2.3]",
+        "https://167838211",
+        // Other letters that are, or look like, those of the name.
+        "https://b\u{fc}cher.example",
+        "https://B\u{dc}CHER.example",
+        "https://s3.acm\u{435}.example",
+        "https://\u{ff53}3.acme.example",
+        "https://s3.acme\u{3002}example",
+        "https://s3.acme\u{2024}example",
+        "https://s3.ac\u{ad}me.example",
+        "https://xn--s3-acme.example",
+        "",
+    ] {
+        assert!(places.store("aws.s3_endpoint", address).is_err(), "{address}");
+        assert!(american().store("aws.s3_endpoint", address).is_err(), "{address}");
+    }
+    // It buys nothing where keys and secrets are asked for, nor a word in a refusal.
+    let error = places.endpoint("aws.kms_endpoint", "https://s3.acme.example").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    let error = places.store("aws.s3_endpoint", "https://who:word@nordwind.example").unwrap_err();
+    assert!(error.to_string().contains("aws.hosts_allowed") && !error.to_string().contains("word@"), "{error}");
+    // A region of AWS that is not allowed stays so, and is not told to be named.
+    let error = places.store("aws.s3_endpoint", "https://s3.eu-west-1.amazonaws.com").unwrap_err();
+    assert!(!error.to_string().contains("hosts_allowed"), "{error}");
+}
+
+#[test]
+fn a_host_that_is_allowed_is_a_plain_name_and_neither_aws_nor_this_machine() {
+    for odd in [
+        "",
+        "*",
+        "*.acme.example",
+        ".acme.example",
+        "s3.acme.example.",
+        "s3..example",
+        "S3.acme.example",
+        "https://s3.acme.example",
+        "s3.acme.example:9000",
+        "s3.acme.example/bucket",
+        "who@s3.acme.example",
+        "-s3.example",
+        "s3_acme.example",
+        "b\u{fc}cher.example",
+        "10.1.2.3",
+        "0x7f.1",
+        "127.0x1",
+        "[::1]",
+        "::1",
+        "localhost",
+        "s3.localhost",
+        "s3.amazonaws.com",
+        "s3.eu-west-1.amazonaws.com",
+        "amazonaws.com",
+        "x.api.aws",
+        &"a".repeat(64),
+        &"a.".repeat(130),
+    ] {
+        let error = named(&[odd]).expect_err(odd);
+        assert_eq!(error.kind(), ErrorKind::Setup, "{odd}");
+        assert!(error.to_string().contains("aws.hosts_allowed"), "{error}");
+    }
+}
+
+#[test]
+fn the_host_with_the_buckets_name_in_front_must_be_named_as_well() {
+    let places = named(&["s3.acme.example", "lakes.s3.acme.example"]).unwrap();
+    let at = Some("https://s3.acme.example:9000");
+    places.bucket("a bucket", at, "lakes", false).unwrap();
+    places.bucket("a bucket", at, "others", true).unwrap();
+    let error = places.bucket("a bucket", at, "others", false).unwrap_err();
+    assert!(error.to_string().contains("others.s3.acme.example"), "{error}");
+    // At AWS and at an emulator it goes by the endpoint.
+    places.bucket("a bucket", None, "others", false).unwrap();
+    places.bucket("a bucket", Some("http://127.0.0.1:9000"), "others", false).unwrap();
+}
+
+#[test]
+fn what_a_store_outside_of_aws_calls_its_place_says_nothing_unless_it_is_a_region() {
+    let places = named(&["s3.acme.example"]).unwrap();
+    let at = Some("https://s3.acme.example");
+    for place in ["default", "garage", "", "us-east-1"] {
+        places.bucket_region("a bucket", at, place).expect(place);
+    }
+    assert!(places.bucket_region("a bucket", at, "eu-west-1").is_err());
+    for elsewhere in [None, Some("https://s3.us-east-1.amazonaws.com"), Some("http://127.0.0.1:9000")] {
+        assert!(places.bucket_region("a bucket", elsewhere, "default").is_err(), "{elsewhere:?}");
+    }
+}
+
 #[test]
 fn arns_without_a_region_and_what_is_no_arn_do_not_pass_for_a_key() {
     american().arn("a bucket", "arn:aws:s3:::bonded-lake").expect("goes by its bucket");

@@ -18,7 +18,8 @@ pub(super) async fn look(house: &Lakehouse, chart: &mut Chart) -> Result<()> {
     let name = bucket.bucket_name();
     let before = house.clock.now();
     let (region, date) = bucket.whereabouts().await?;
-    match house.settings.aws.residency()?.region(&format!("bucket `{name}`"), &region) {
+    let (residency, endpoint) = (house.settings.aws.residency()?, house.settings.aws.s3_endpoint.as_deref());
+    match residency.bucket_region(&format!("bucket `{name}`"), endpoint, &region) {
         Ok(()) => chart.ok(format!("bucket {name}: region"), region),
         Err(error) => chart.failed(format!("bucket {name}: region"), &error.into()),
     }

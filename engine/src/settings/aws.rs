@@ -33,6 +33,8 @@ pub struct AwsSettings {
     pub retain: Option<String>,
     /// Where data may lie: endpoints, buckets, keys, queues and databases of another region are refused.
     pub regions_allowed: Vec<String>,
+    /// Hosts outside of AWS, by their exact names, of which one may be `s3_endpoint`. Whoever names one answers for where it is.
+    pub hosts_allowed: Vec<String>,
 }
 
 impl Default for AwsSettings {
@@ -46,6 +48,7 @@ impl Default for AwsSettings {
             lock: false,
             retain: None,
             regions_allowed: vec!["us-east-1".into(), "us-west-2".into()],
+            hosts_allowed: Vec::new(),
         }
     }
 }
@@ -79,7 +82,7 @@ impl AwsSettings {
     }
 
     pub fn residency(&self) -> Result<Residency> {
-        Ok(Residency::new(&self.regions_allowed, self.endpoint.as_deref())?)
+        Ok(Residency::new(&self.regions_allowed, self.endpoint.as_deref())?.with_hosts(&self.hosts_allowed)?)
     }
 }
 
@@ -114,14 +117,13 @@ impl Settings {
     pub(super) fn check_residency(&self) -> Result<()> {
         let residency = self.aws.residency()?;
         residency.region("aws.region", &self.aws.region)?;
-        for (what, endpoint) in [
-            ("aws.endpoint", &self.aws.endpoint),
-            ("aws.kms_endpoint", &self.aws.kms_endpoint),
-            ("aws.s3_endpoint", &self.aws.s3_endpoint),
-        ] {
+        for (what, endpoint) in [("aws.endpoint", &self.aws.endpoint), ("aws.kms_endpoint", &self.aws.kms_endpoint)] {
             if let Some(endpoint) = endpoint {
                 residency.endpoint(what, endpoint)?;
             }
+        }
+        if let Some(endpoint) = &self.aws.s3_endpoint {
+            residency.store("aws.s3_endpoint", endpoint)?;
         }
         for (what, address) in [
             ("oidc.issuer", &self.oidc.issuer),

@@ -237,3 +237,18 @@ fn a_policy_for_keys_is_looked_at_with_the_settings_that_it_asks_for() {
     let gone = load("[keys]\nprovider = \"aws\"\npolicy = \"/nowhere/key.json\"", &roles).unwrap().key_making().unwrap_err();
     assert!(gone.to_string().contains("/nowhere/key.json"), "{gone}");
 }
+
+#[test]
+fn a_store_of_objects_outside_of_aws_is_named_by_its_host() {
+    let toml = |more: &str| format!("[aws]\ns3_endpoint = \"https://s3.acme.example:9000\"\nhosts_allowed = [{more}]");
+    load(&toml("\"s3.acme.example\""), &[]).expect("named");
+    for other in ["", "\"acme.example\"", "\"nas.acme.example\""] {
+        assert!(load(&toml(other), &[]).unwrap_err().to_string().contains("aws.s3_endpoint"), "{other}");
+    }
+    let keys = load("[aws]\nkms_endpoint = \"https://s3.acme.example\"\nhosts_allowed = [\"s3.acme.example\"]", &[]);
+    assert!(keys.unwrap_err().to_string().contains("aws.kms_endpoint"), "keys are asked for at AWS");
+    assert!(load("[aws]\nhosts_allowed = [\"*.acme.example\"]", &[]).unwrap_err().to_string().contains("aws.hosts_allowed"));
+    // TLS only, whoever is named.
+    let plain = toml("\"s3.acme.example\"").replace("https:", "http:");
+    assert!(load(&plain, &[]).is_err());
+}
