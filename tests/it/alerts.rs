@@ -17,13 +17,13 @@ use crate::{
 };
 
 /// A receiver on this machine: what it was sent, head and body.
-struct Receiver {
-    url: String,
+pub struct Receiver {
+    pub url: String,
     seen: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl Receiver {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let seen: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
@@ -43,23 +43,28 @@ impl Receiver {
         Self { url, seen }
     }
 
-    fn calls(&self) -> Vec<(String, String)> {
+    pub fn calls(&self) -> Vec<(String, String)> {
         self.seen.lock().unwrap().clone()
     }
 }
 
 /// `bonded serve --roles notify`; killed when dropped.
-struct Notify(Child);
+pub struct Notify(Child);
 
 impl Notify {
     fn start(world: &World) -> Self {
+        Self::with(world, &[("BONDED_MAIL_OUTBOX", &world.path("outbox").display().to_string())], Stdio::null())
+    }
+
+    /// With these variables, and what it says on standard error going there.
+    pub fn with(world: &World, more: &[(&str, &str)], log: Stdio) -> Self {
         let mut command = world.command(&["serve", "--roles", "notify"]);
         command
-            .env("BONDED_MAIL_OUTBOX", world.path("outbox"))
             .env("BONDED_ALERTS_EVERY", "200ms")
             .env("BONDED_ALERTS_WEBHOOK_PRIVATE", "true")
+            .envs(more.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .stderr(log);
         let mut child = command.spawn().expect("the binary starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
@@ -75,7 +80,7 @@ impl Drop for Notify {
     }
 }
 
-async fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub async fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < Duration::from_secs(60), "waited for: {what}");

@@ -234,3 +234,123 @@ fn no_key_that_the_kms_gave_out_and_no_credential_is_in_the_log() {
         assert!(!log.contains(form), "{form} is in the log");
     }
 }
+
+/// A mail server on this machine that takes letters from `desk` alone; ended when dropped.
+struct Relay {
+    child: std::process::Child,
+    port: u16,
+}
+
+impl Relay {
+    /// `None`, said aloud, where aiosmtpd is not installed. The password is what the file says at that moment.
+    fn start(world: &World, password: &std::path::Path) -> Option<Self> {
+        let own = std::env::var_os("HOME").map(|home| std::path::Path::new(&home).join(".cache/bonded/venv/bin/python"));
+        let named = std::env::var_os("BONDED_TEST_PYTHON").map(std::path::PathBuf::from);
+        let python = [named, own, Some("python3".into())].into_iter().flatten().find(|python| {
+            let probe =
+                std::process::Command::new(python).args(["-c", "import aiosmtpd"]).stderr(std::process::Stdio::null()).status();
+            probe.is_ok_and(|status| status.success())
+        });
+        let Some(python) = python else {
+            println!("skipped: Python with aiosmtpd is not installed (tests/setup.sh makes it)");
+            return None;
+        };
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = std::process::Command::new(python)
+            .args(["-c", include_str!("../relay.py"), &port.to_string()])
+            .args([world.path("relay"), password.to_owned()])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let relay = Self { child, port };
+        for _ in 0..200 {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Some(relay);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("aiosmtpd does not answer");
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_signing_secret_of_a_webhook_no_url_of_one_and_no_password_of_the_mail_relay_is_in_the_log() {
+    use crate::{
+        alerts::{Notify, Receiver, wait_until},
+        api::client::Front,
+    };
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    const WORD: &str = "walrus7relay/word";
+    let world = World::new();
+    let password = world.file("password", WORD);
+    let Some(relay) = Relay::start(&world, &password) else { return };
+    let front = Front::start(&world, &LOUD);
+    front.joined(&world, TENANT, "owner@nordwind.example", "owner").await;
+    drop(front);
+    let mut log = std::fs::read_to_string(world.path("serve.log")).expect("a log");
+    let smtp = world.file("smtp", format!("smtp://desk:{}@127.0.0.1:{}\n", WORD.replace('/', "%2F"), relay.port));
+    let smtp = format!("file:{}", smtp.display());
+    let mut needles: Vec<(&str, String)> = vec![
+        ("the relay's password", WORD.into()),
+        ("its form in a URL", WORD.replace('/', "%2F")),
+        ("its form in AUTH LOGIN", STANDARD.encode(WORD)),
+        ("its form in AUTH PLAIN", STANDARD.encode(format!("\0desk\0{WORD}"))),
+    ];
+
+    // One that answers, and one that nobody answers for. A URL may be a secret as a whole.
+    let receiver = Receiver::start();
+    let (answers, silent) = (format!("{}/walrus-hook-7", receiver.url), "http://127.0.0.1:1/walrus-hook-8");
+    let hooks = [("TICKETS", answers.as_str()), ("PAGER", silent), ("BONDED_ALERTS_WEBHOOK_PRIVATE", "true")];
+    for (name, url) in [("tickets", "env:TICKETS"), ("pager", "env:PAGER")] {
+        let adding = ["--json", "alerts", "routes", "add", "--tenant", TENANT, name, "--webhook", url];
+        let (made, told) = loud(&world, &adding, &hooks);
+        let made: serde_json::Value = serde_json::from_str(made.trim()).unwrap_or_else(|_| panic!("{made}{told}"));
+        needles.push(("a webhook's signing secret", made["secret"].as_str().expect("shown once").to_owned()));
+        log.push_str(&told);
+    }
+    needles.extend([("a webhook's URL", "walrus-hook-7".into()), ("a silent one's", "walrus-hook-8".into())]);
+    let owners = ["alerts", "routes", "add", "--tenant", TENANT, "owners", "--role", "owner"];
+    log.push_str(&loud(&world, &owners, &hooks).1);
+
+    let run = |name: &str| {
+        let file = world.file(&format!("{name}.csv"), format!("Colour,{name}\nZEBRACROSSING,1\n"));
+        loud(&world, &["ingest", "--tenant", TENANT, file.to_str().unwrap()], &[]).1
+    };
+    log.push_str(&run("first"));
+    let of_notify = world.path("notify.log");
+    let more = [LOUD[0], LOUD[1], ("BONDED_MAIL_SMTP", smtp.as_str()), hooks[0], hooks[1]];
+    let notify = Notify::with(&world, &more, std::fs::File::create(&of_notify).expect("a log").into());
+    let letters = || std::fs::read_dir(world.path("relay/new")).map_or(0, Iterator::count);
+    let told = || std::fs::read_to_string(&of_notify).expect("a log");
+    wait_until("a call", || !receiver.calls().is_empty()).await;
+    wait_until("a letter", || letters() > 0).await;
+    // The login is refused from here on.
+    std::fs::write(&password, "another word").unwrap();
+    log.push_str(&run("second"));
+    wait_until("a refused login", || told().contains("mail.smtp")).await;
+    drop(notify);
+    log.push_str(&told());
+    for arguments in
+        [&["alerts", "routes", "list", "--tenant", TENANT][..], &["alerts", "list"], &["doctor", "--all"], &["verify"]]
+    {
+        let more = [hooks[0], hooks[1], hooks[2], ("BONDED_MAIL_SMTP", smtp.as_str())];
+        let (shown, told) = loud(&world, arguments, &more);
+        log.push_str(&told);
+        log.push_str(&shown);
+    }
+    assert_absent(&log, &needles);
+    // The search itself works, and the calls were signed.
+    assert!(receiver.calls()[0].0.contains("bonded-signature: "));
+    for (what, needle) in &needles {
+        let one = [(*what, needle.clone())];
+        assert!(std::panic::catch_unwind(|| assert_absent(&format!("{log}\n{needle}"), &one)).is_err(), "{what}");
+    }
+}
