@@ -137,7 +137,8 @@ fn drill_keys_at_the_kms_are_in_no_backup_and_must_answer() {
     let before = views(&lake, TENANT);
     let to = text(&lake.path("backup"));
     lake.ok(&["backup", "--to", &to, "--copy"]);
-    let key = keys(&lake)[OTHER].clone();
+    let owned = keys(&lake);
+    let key = owned[OTHER].clone();
     lake.ok(&["key", "disable", OTHER]);
 
     let new = world(aws, &format!("{bucket}/again"), None);
@@ -160,6 +161,11 @@ fn drill_keys_at_the_kms_are_in_no_backup_and_must_answer() {
     assert_same(&before, &views(&new, TENANT));
     new.ok(&["verify"]);
     assert_eq!(new.run(&["deliveries", "--tenant", OTHER]).code, 4);
+    // The keys go by the name of the lake that they were made for, and the restore says by which.
+    let named = told.stderr.split('`').find(|word| word.len() == 16).unwrap_or_else(|| panic!("{}", told.stderr));
+    assert!(keys(&new).is_empty());
+    let listed = new.command(&["--json", "key", "list"]).env("BONDED_KEYS_LAKE", named).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&listed.stdout).lines().count(), owned.len());
     assert!(under(aws, &bucket, "again").iter().all(|key| !key.contains(OTHER)));
 }
 

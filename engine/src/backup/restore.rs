@@ -46,6 +46,8 @@ pub struct Asked {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Restored {
     pub lake: String,
+    /// Where it lay when it was backed up; its tables go on naming their objects by it.
+    pub root: String,
     pub taken_at: String,
     pub tenants: Vec<TenantId>,
     pub objects: u64,
@@ -175,6 +177,7 @@ pub(super) fn sibling(folder: &Path) -> Result<PathBuf> {
 fn told(settings: &Settings, manifest: &Manifest, rows: u64, keys: &Escrowed) -> Restored {
     Restored {
         lake: settings.lake.clone(),
+        root: manifest.root.clone(),
         taken_at: manifest.taken_at.clone(),
         tenants: manifest.tenants.clone(),
         objects: manifest.objects,

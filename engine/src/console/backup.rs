@@ -59,6 +59,12 @@ pub async fn restore(mut settings: Settings, doors: Doors, args: &args::Restore,
         without: args.without.clone(),
     };
     let restored = spinning("restoring", put_back(&settings, doors.clock.clone(), &asked, &scope)).await?;
+    if settings.keys.provider == KeyProvider::Aws && settings.keys.lake.is_none() && restored.root != settings.lake {
+        let named = Settings::keys_lake_of(&restored.root);
+        output.remark(&format!(
+            "the tenants' keys stay named by the lake that was backed up: set keys.lake as it was there, to `{named}` where it was not set"
+        ));
+    }
     let damaged = check(settings, doors, &restored, output).await?;
     output.object(&restored, || said(&restored))?;
     Ok(if damaged { ErrorKind::Damaged.exit_code() } else { 0 })

@@ -97,8 +97,13 @@ impl Settings {
     pub fn keys_lake(&self) -> String {
         match &self.keys.lake {
             Some(name) => name.clone(),
-            None => sha256(self.lake.trim_end_matches('/').as_bytes()).chars().take(16).collect(),
+            None => Self::keys_lake_of(&self.lake),
         }
+    }
+
+    /// What a lake at this URL is named by where nothing is set.
+    pub fn keys_lake_of(lake: &str) -> String {
+        sha256(lake.trim_end_matches('/').as_bytes()).chars().take(16).collect()
     }
 
     /// How a new key at AWS is made, with the policy read from its file.
