@@ -49,7 +49,7 @@ pub(super) struct Given<'a> {
 /// Answers the rows of the control store, and what was done about keys.
 pub(super) async fn restore(given: &Given<'_>, bucket: &S3) -> Result<(u64, Escrowed)> {
     let Given { settings, vault, clock, asked, manifest, .. } = given;
-    if settings.aws.lock {
+    if settings.aws.lock || settings.aws.retain.is_some() {
         bucket.check_lock().await?;
     }
     let place = place(settings, vault).await?;
@@ -133,7 +133,10 @@ async fn one(given: &Given<'_>, bucket: &S3, beside: Option<&Path>, stored: &Sto
         return Err(Error::new(ErrorKind::Damaged, format!("`{}` is no path of a lake", stored.path.escape_default())));
     };
     match given.tenants.iter().any(|(known, _)| known == tenant) {
-        true => Ok(bring(source, stored, bucket).await?),
+        true => {
+            bring(source, stored, bucket).await?;
+            Ok(bucket.retain_once(&stored.path).await?)
+        }
         // Left out, by name or because its key was destroyed.
         false => Ok(()),
     }

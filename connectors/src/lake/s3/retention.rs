@@ -34,6 +34,17 @@ impl S3 {
         }
     }
 
+    /// Keeps an object that was written in parts, or by a process that died, where it is one of those and is not kept yet.
+    pub async fn retain_once(&self, path: &str) -> Result<()> {
+        let location = Path::from(path);
+        match self.usage.retain {
+            Some(retain) if is_kept(&location) && !self.is_retained(&location).await? => {
+                self.put_retention(&location, None, retain).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Gives those under a tenant's folder that were written since their retention if they have none; says how many had none.
     pub async fn retain_young(&self, folder: &Path, since: DateTime<Utc>, dry_run: bool) -> Result<usize> {
         let Some(retain) = self.usage.retain else { return Ok(0) };

@@ -306,6 +306,13 @@ async fn keeps_what_is_written_once(store: &S3) {
     let late = of("raw/late");
     store.base.put(&late, PutPayload::from_static(b"sealed")).await.unwrap();
     let (now, folder) = (SystemClock.now(), of(""));
+    let restored = of("raw/restored-in-parts");
+    store.put(&restored, PutPayload::from_static(b"sealed")).await.unwrap();
+    assert!(!store.is_retained(&restored).await.unwrap());
+    for path in [&restored, &restored, &table] {
+        store.retain_once(path.as_ref()).await.unwrap();
+    }
+    assert!(store.is_retained(&restored).await.unwrap() && !store.is_retained(&table).await.unwrap());
     assert_eq!(store.retain_young(&folder, now + TimeDelta::hours(1), false).await.unwrap(), 0, "none is that young");
     assert_eq!(store.retain_young(&folder, now - TimeDelta::hours(1), true).await.unwrap(), 1);
     assert!(!store.is_retained(&late).await.unwrap(), "a dry run");
