@@ -31,6 +31,7 @@ pub enum Service {
     S3,
     /// Where secrets are.
     Secrets,
+    Sqs,
 }
 
 /// Where the services are, as set.
@@ -42,6 +43,7 @@ pub struct Reach {
     pub endpoint: Option<String>,
     pub kms_endpoint: Option<String>,
     pub s3_endpoint: Option<String>,
+    pub sqs_endpoint: Option<String>,
 }
 
 impl Reach {
@@ -55,7 +57,7 @@ impl Reach {
             let message = format!("aws.region `{}` is not like us-east-1", self.region.escape_default());
             return Err(Error::new(ErrorKind::Setup, message));
         }
-        for endpoint in [&self.endpoint, &self.kms_endpoint, &self.s3_endpoint].into_iter().flatten() {
+        for endpoint in [&self.endpoint, &self.kms_endpoint, &self.s3_endpoint, &self.sqs_endpoint].into_iter().flatten() {
             is_private(endpoint)?;
         }
         Ok(())
@@ -65,6 +67,7 @@ impl Reach {
         let own = match service {
             Service::Kms => &self.kms_endpoint,
             Service::S3 => &self.s3_endpoint,
+            Service::Sqs => &self.sqs_endpoint,
             Service::Secrets => &None,
         };
         own.as_deref().or(self.endpoint.as_deref())

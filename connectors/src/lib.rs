@@ -21,6 +21,7 @@ pub mod raw;
 pub mod residency;
 pub mod seal;
 pub mod secrets;
+pub mod ses;
 pub mod smtp;
 pub mod store;
 pub mod tls;

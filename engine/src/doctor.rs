@@ -1,5 +1,5 @@
 //! The doctor: the whole set-up, looked at as it runs: settings, secrets, files, certificate, disk, keys, control store, catalog,
-//! queue, post, trails, backups, and what of the settings changed since last time.
+//! queue, mail by SES, post, trails, backups, and what of the settings changed since last time.
 //! Promise: one finding a thing, with what is wrong and what mends it; a probe that fails or does not answer is a finding and
 //! keeps no other from looking. Memory and time are bounded whatever it looks at.
 //! Never: anything but how the settings were seen is changed; no secret, no cell and no name of a file that was received is told.
@@ -29,6 +29,7 @@ mod policy;
 mod post;
 mod queue;
 mod secrets;
+mod ses;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -171,6 +172,7 @@ pub async fn examine(settings: Settings, doors: Doors, scope_of: ScopeOf<'_>, ac
     chart.ask("files", async |chart| files::look(&settings, chart)).await;
     chart.ask("certificate", async |chart| certificate::look(&settings, now, chart)).await;
     chart.ask("disk", async |chart| disk::look(&settings, chart)).await;
+    chart.ask("ses", async |chart| ses::look(&settings, chart).await).await;
     chart.probe = "lake";
     let house = match within(PROBE_TIME_MAX, Lakehouse::open(settings.clone(), doors)).await {
         Some(Ok(house)) => {

@@ -4,6 +4,7 @@
 //! digest is kept; every change is in the lake's trail in its own transaction, and in the tenant's.
 //! Never: an address is chosen by anybody, listed, or told apart from one that never was.
 
+pub(crate) mod fetch;
 pub mod gates;
 pub mod identifiers;
 pub(crate) mod maildir;

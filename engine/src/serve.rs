@@ -28,6 +28,7 @@ use crate::{
 mod inbox;
 mod mail;
 mod notify;
+mod ses;
 mod sweep;
 mod upkeep;
 mod watch;
@@ -35,6 +36,7 @@ mod worker;
 
 pub use inbox::InboxAlert;
 pub(crate) use inbox::{ALERT as INBOX_ALERT, drop_file};
+pub(crate) use ses::reach as reach_ses;
 
 /// What the process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -48,6 +50,8 @@ pub enum Role {
     Maintain,
     /// Takes in mail to the tenants' addresses (settings mail_in)
     Mail,
+    /// Takes in the mail that Amazon SES received for the tenants' addresses (settings ses and mail_in)
+    Ses,
     /// Tells people and programs of alerts, and gives the sign of life (settings alerts and mail)
     Notify,
     /// Expects each scheduled report and tells of the ones that do not come (setting watch)
@@ -85,6 +89,9 @@ pub struct Ready {
     /// Where the role `mail` listens.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mail: Vec<String>,
+    /// The queue that the role `ses` reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ses: Option<String>,
 }
 
 /// Told at the end.
@@ -110,6 +117,11 @@ pub async fn run(
         false => None,
     };
     let mail_addresses = mail.as_ref().map(|doors| doors.addresses.clone()).unwrap_or_default();
+    let ses = match roles.contains(&Role::Ses) {
+        true => Some(ses::Door::open(&house.settings).await?),
+        false => None,
+    };
+    let ses_address = ses.as_ref().map(|door| door.address.clone());
     let queue = house.queue().await?;
     let workers = house.settings.serve.worker_count();
     let name = process_name();
@@ -124,10 +136,13 @@ pub async fn run(
     if let Some(doors) = mail {
         running.spawn(mail::run(shop.clone(), doors, stopped.clone()));
     }
+    if let Some(door) = ses {
+        running.spawn(ses::run(shop.clone(), door, stopped.clone()));
+    }
     for role in roles {
         match role {
             // They have their doors, which are opened before anything is started.
-            Role::Api | Role::Mail => {}
+            Role::Api | Role::Mail | Role::Ses => {}
             Role::Worker => {
                 running.spawn(worker::run(shop.clone(), workers, stopped.clone()));
                 running.spawn(sweep::run(shop.clone(), stopped.clone()));
@@ -147,7 +162,7 @@ pub async fn run(
             }
         }
     }
-    ready(&Ready { ready: true, name, roles: roles.to_vec(), workers, api: address, mail: mail_addresses })?;
+    ready(&Ready { ready: true, name, roles: roles.to_vec(), workers, api: address, mail: mail_addresses, ses: ses_address })?;
     let mut total = Stopped::default();
     let mut outcome = Ok(());
     tokio::select! {

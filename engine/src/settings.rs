@@ -22,6 +22,7 @@ mod mail_in;
 mod oidc;
 mod secrets;
 mod serve;
+mod ses;
 mod uploads;
 mod watch;
 
@@ -39,6 +40,7 @@ pub use oidc::OidcSettings;
 pub(crate) use secrets::held;
 pub use secrets::{SECRETS, SecretSettings, secret};
 pub use serve::ServeSettings;
+pub use ses::SesSettings;
 pub use uploads::UploadSettings;
 pub use watch::WatchSettings;
 
@@ -61,6 +63,7 @@ pub struct Settings {
     pub desk: DeskSettings,
     pub mail: MailSettings,
     pub mail_in: MailInSettings,
+    pub ses: SesSettings,
     pub audit: AuditSettings,
     pub uploads: UploadSettings,
     pub alerts: AlertSettings,
@@ -135,6 +138,7 @@ impl Default for Settings {
             desk: DeskSettings::default(),
             mail: MailSettings::default(),
             mail_in: MailInSettings::default(),
+            ses: SesSettings::default(),
             audit: AuditSettings::default(),
             uploads: UploadSettings::default(),
             alerts: AlertSettings::default(),
@@ -191,6 +195,7 @@ impl Settings {
         settings.desk.check()?;
         settings.mail.check()?;
         settings.mail_in.check()?;
+        settings.ses.check()?;
         settings.audit.check()?;
         settings.uploads.check()?;
         settings.alerts.check()?;
@@ -241,6 +246,7 @@ impl Settings {
             desk: DeskSettings { url: Some(String::new()), ..DeskSettings::default() },
             mail: MailSettings { smtp: Some(String::new()), outbox: Some(PathBuf::new()), ..MailSettings::default() },
             mail_in: MailInSettings::complete(),
+            ses: SesSettings::complete(),
             oidc: OidcSettings::complete(),
             backup: BackupSettings { keys_passphrase: Some(String::new()) },
             alerts: AlertSettings::complete(),

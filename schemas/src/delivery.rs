@@ -175,6 +175,8 @@ pub enum QuarantineReason {
     GaveUp,
     /// A mail that the tenant's mail policy does not take reports from.
     MailRefused,
+    /// A mail in which the service that took it in found malware.
+    Malware,
 }
 
 /// A row, or a cell, that could not be read as its column says.

@@ -3,6 +3,7 @@
 
 use core::net::IpAddr;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// One message on its way to one recipient of ours.
@@ -22,4 +23,36 @@ pub struct Envelope {
     /// TLS version and cipher suite of the last hop; none where it came in the clear.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<String>,
+    /// What the service found that took it in before us, told apart from the mail; none where it came to our own door.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Box<ServiceFindings>>,
+}
+
+/// Of a mail that Amazon SES took in: its own words on it, as they came beside the mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceFindings {
+    /// As the service calls the message, and its object.
+    pub message_id: String,
+    pub received_at: DateTime<Utc>,
+    /// Absent where the service did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spam: Option<ServiceVerdict>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virus: Option<ServiceVerdict>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spf: Option<ServiceVerdict>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dkim: Option<ServiceVerdict>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dmarc: Option<ServiceVerdict>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ServiceVerdict {
+    Pass,
+    Fail,
+    /// There is nothing to judge by, or it is not certain.
+    Gray,
+    ProcessingFailed,
 }

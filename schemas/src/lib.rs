@@ -34,7 +34,7 @@ pub use drift::{
     Binding, Bound, ColumnProfile, Drift, DriftFinding, DriftKind, Mapping, Proposal, bind, fingerprint_text, judge_values,
 };
 pub use edition::{Column, ColumnType, Edition, Evidence, Required};
-pub use envelope::Envelope;
+pub use envelope::{Envelope, ServiceFindings, ServiceVerdict};
 pub use error::{Error, ErrorKind, Result};
 pub use finding::{Finding, Severity};
 pub use mail::{MailClass, MailPolicy, MailReport};

@@ -75,6 +75,7 @@ impl Post {
             helo: Some("relay.nordwind.example".into()),
             mail_from: Some("bounces@nordwind.example".into()),
             tls: None,
+            service: None,
         };
         self.take(bytes, Channel::Mail, Some(envelope)).await
     }

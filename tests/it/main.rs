@@ -43,6 +43,7 @@ mod push;
 mod queries_encrypted;
 mod rebuild;
 mod serve;
+mod ses;
 mod shred;
 mod spine;
 mod tidy;

@@ -17,10 +17,11 @@ use super::message::Fields;
 
 pub mod hop;
 pub mod names;
+mod service;
 #[cfg(test)]
 mod tests;
 
-pub use hop::Hop;
+pub use hop::{Hop, SES};
 pub use names::{Names, Recorded};
 
 /// Signatures beyond this are not told of; nobody has as many.

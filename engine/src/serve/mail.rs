@@ -95,7 +95,7 @@ pub(super) async fn run(shop: Arc<Shop>, doors: Doors, stop: watch::Receiver<boo
 }
 
 /// A message is a file like any other: a house that takes smaller ones takes no larger message.
-fn message_bytes_max(settings: &Settings) -> u64 {
+pub(super) fn message_bytes_max(settings: &Settings) -> u64 {
     settings.mail_in.message_bytes_max.min(settings.ingest.file_bytes_max)
 }
 

@@ -25,6 +25,7 @@ pub struct AwsSettings {
     pub endpoint: Option<String>,
     pub kms_endpoint: Option<String>,
     pub s3_endpoint: Option<String>,
+    pub sqs_endpoint: Option<String>,
     /// `https://host/bucket` instead of `https://bucket.host`.
     pub path_style: bool,
     /// The start refuses a bucket that does not keep every object in Object Lock's compliance mode.
@@ -44,6 +45,7 @@ impl Default for AwsSettings {
             endpoint: None,
             kms_endpoint: None,
             s3_endpoint: None,
+            sqs_endpoint: None,
             path_style: false,
             lock: false,
             retain: None,
@@ -57,7 +59,14 @@ impl AwsSettings {
     /// Every key present.
     pub(super) fn complete() -> Self {
         let some = || Some(String::new());
-        Self { endpoint: some(), kms_endpoint: some(), s3_endpoint: some(), retain: some(), ..Self::default() }
+        Self {
+            endpoint: some(),
+            kms_endpoint: some(),
+            s3_endpoint: some(),
+            sqs_endpoint: some(),
+            retain: some(),
+            ..Self::default()
+        }
     }
 
     pub fn reach(&self) -> Reach {
@@ -66,6 +75,7 @@ impl AwsSettings {
             endpoint: self.endpoint.clone(),
             kms_endpoint: self.kms_endpoint.clone(),
             s3_endpoint: self.s3_endpoint.clone(),
+            sqs_endpoint: self.sqs_endpoint.clone(),
         }
     }
 
@@ -117,7 +127,13 @@ impl Settings {
     pub(super) fn check_residency(&self) -> Result<()> {
         let residency = self.aws.residency()?;
         residency.region("aws.region", &self.aws.region)?;
-        for (what, endpoint) in [("aws.endpoint", &self.aws.endpoint), ("aws.kms_endpoint", &self.aws.kms_endpoint)] {
+        for (what, endpoint) in [
+            ("aws.endpoint", &self.aws.endpoint),
+            ("aws.kms_endpoint", &self.aws.kms_endpoint),
+            ("aws.sqs_endpoint", &self.aws.sqs_endpoint),
+            ("ses.queue_url", &self.ses.queue_url),
+            ("ses.dead_letter_url", &self.ses.dead_letter_url),
+        ] {
             if let Some(endpoint) = endpoint {
                 residency.endpoint(what, endpoint)?;
             }
@@ -135,6 +151,9 @@ impl Settings {
             if let Some(address) = address {
                 residency.address(what, address)?;
             }
+        }
+        if let Some(topic) = &self.ses.topic_arn {
+            residency.arn("ses.topic_arn", topic)?;
         }
         for (setting, reference) in self.named_secrets() {
             if let Some(name) = reference.strip_prefix("secret://aws/") {

@@ -8,11 +8,11 @@ use bonded_schemas::{
     mail::{ProofMethod, ProofOutcome, ToldBy, Verdict},
 };
 
-use super::is_aligned;
+use super::{is_aligned, service};
 use crate::mail::message::Fields;
 
-/// What Amazon calls itself in Authentication-Results.
-const SES: &str = "amazonses.com";
+/// What Amazon calls itself in Authentication-Results, and a worker of this house calls whom it fetched a mail from.
+pub const SES: &str = "amazonses.com";
 const RESULTS: &str = "authentication-results";
 /// A header with more results is not believed.
 const RESULTS_MAX: usize = 20;
@@ -88,8 +88,16 @@ pub struct Told {
     pub found: Vec<&'static str>,
 }
 
-/// Nothing, unless one of the hops brought the mail.
+/// What the hop wrote into the mail, when one of the hops brought it; and what a service told beside it.
 pub fn told(hops: &[Hop], envelope: Option<&Envelope>, fields: &Fields, from_domain: Option<&str>) -> Told {
+    let mut told = in_header(hops, envelope, fields, from_domain);
+    if let Some(findings) = envelope.and_then(|envelope| envelope.service.as_deref()) {
+        service::add(&mut told, findings);
+    }
+    told
+}
+
+fn in_header(hops: &[Hop], envelope: Option<&Envelope>, fields: &Fields, from_domain: Option<&str>) -> Told {
     let Some(hop) = envelope.and_then(|envelope| hops.iter().find(|hop| hop.brought(envelope))) else { return Told::default() };
     let mut told = Told::default();
     if let Some(results) = fields.topmost(RESULTS) {

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bonded_schemas::Envelope;
+use bonded_schemas::{Envelope, ServiceFindings, ServiceVerdict};
 use bytes::Bytes;
 use mail_auth::{
     common::{crypto::Ed25519Key, headers::HeaderWriter},
@@ -332,6 +332,53 @@ fn what_amazon_found_is_believed_of_what_a_worker_fetched_there() {
     assert_eq!(found(&by(None, "amazonses.com")), ["spam"]);
     assert!(found(&by(Some("192.0.2.7"), "amazonses.com")).is_empty(), "a stranger said that they are Amazon");
     assert!(told(&["mx.nordwind.example"], header, Some(&by(None, "mx.nordwind.example"))).found.is_empty());
+}
+
+/// What the worker writes down of a mail that it fetched.
+fn fetched(spf: ServiceVerdict, dkim: ServiceVerdict, dmarc: ServiceVerdict) -> Envelope {
+    let findings = ServiceFindings {
+        message_id: "d6iitobk75ur44p8kdnnp7g2n800".into(),
+        received_at: chrono::DateTime::from_timestamp(1_780_000_000, 0).expect("a time"),
+        spam: Some(ServiceVerdict::Gray),
+        virus: Some(ServiceVerdict::Fail),
+        spf: Some(spf),
+        dkim: Some(dkim),
+        dmarc: Some(dmarc),
+    };
+    Envelope { service: Some(Box::new(findings)), ..by(None, "amazonses.com") }
+}
+
+/// As SES writes it: a semicolon behind each piece, comments with colons.
+const OF_SES: &str = "Received: from a by inbound-smtp.us-east-1.amazonaws.com; today\r\nAuthentication-Results: amazonses.com;\r\n \
+                      spf=pass (spfCheck: domain of cbp.example designates 192.0.2.9 as permitted sender) client-ip=192.0.2.9; \
+                      envelope-from=bounces@cbp.example; helo=mx.cbp.example;\r\n dkim=pass header.i=@cbp.example;\r\n \
+                      dmarc=pass header.from=cbp.example;\r\n";
+
+#[test]
+fn a_receipt_is_recorded_and_a_mail_says_no_better_of_itself() {
+    use ServiceVerdict::{Fail, Gray, Pass, ProcessingFailed};
+    let proof = |hops: &[&str], header: &str, envelope: &Envelope| {
+        let found = told(hops, header, Some(envelope));
+        SenderProof { verdicts: found.verdicts, ..SenderProof::default() }
+    };
+    let ses = &["amazonses.com"][..];
+    // The receipt and what SES wrote into the mail agree: proven.
+    let both = proof(ses, OF_SES, &fetched(Pass, Pass, Pass));
+    assert!(both.is_proven(), "{both:?}");
+    assert_eq!(both.verdicts.len(), 6, "{both:?}");
+    // The receipt alone names no domain.
+    for (hops, header) in [(&[][..], OF_SES), (ses, "")] {
+        let alone = proof(hops, header, &fetched(Pass, Pass, Pass));
+        assert!(!alone.is_proven() && alone.verdicts.len() == 3, "{alone:?}");
+    }
+    // A sender wrote themselves a pass, and the receipt does not bear it out.
+    for said in [Fail, Gray, ProcessingFailed] {
+        let forged = proof(ses, OF_SES, &fetched(said, said, said));
+        assert!(!forged.is_proven() && forged.is_final(), "{said:?}: {forged:?}");
+        assert_eq!(forged.is_disproven(), said == Fail, "{said:?}");
+        assert!(forged.verdicts.iter().all(|verdict| verdict.outcome != ProofOutcome::Pass), "{said:?}: {forged:?}");
+    }
+    assert_eq!(told(&[], "", Some(&fetched(Pass, Pass, Pass))).found, ["virus"]);
 }
 
 #[test]

@@ -140,6 +140,7 @@ impl Session {
             helo: self.helo.clone(),
             mail_from: self.sender.clone(),
             tls: self.tls.clone(),
+            service: None,
         }
     }
 }

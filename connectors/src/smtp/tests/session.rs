@@ -29,6 +29,7 @@ async fn a_message_is_kept_to_the_byte_with_its_envelope() {
             helo: Some("sender.example".into()),
             mail_from: Some("ace@sender.example".into()),
             tls: None,
+            service: None,
         }
     );
 }

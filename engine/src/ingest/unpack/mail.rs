@@ -35,6 +35,9 @@ mod tests;
 use class::Signs;
 use part::Look;
 
+/// What the receiving service calls malware, and what is said of it then.
+const VIRUS: &str = "virus";
+const INFECTED: &str = "the service that took the mail in found malware in it; nothing of it was opened, and its bytes are kept: ask the sender for a clean one";
 /// Parts that a receipt lists; it counts the others.
 const PARTS_LISTED_MAX: usize = 300;
 /// A sender of more characters is none, and of a subject no more are asked.
@@ -57,7 +60,7 @@ pub(super) async fn unpack(house: &Lakehouse, tenant: &Tenant, landed: &Landed, 
     };
     nesting.lose(landed);
     let alert = match refused.reason {
-        QuarantineReason::MailRefused => check::mail_alert(tenant, landed, &refused)?,
+        QuarantineReason::MailRefused | QuarantineReason::Malware => check::mail_alert(tenant, landed, &refused)?,
         _ => check::quarantine_alert(tenant, landed, &refused)?,
     };
     let outcome = seal::Outcome::quarantined(refused, alert).of_mail(report);
@@ -93,11 +96,15 @@ async fn attempt(
     *report = told;
     let (proof, found) = proof::of(house, tenant, landed, &bytes, &message).await.map_err(Stop::Failed)?;
     report.proof = proof;
+    let is_infected = found.contains(&VIRUS);
     found.into_iter().for_each(|what| signs.add(Sign::ServiceVerdict, what));
     let policy = tenant.mail_policy().await.map_err(Stop::Failed)?;
     judge(&policy, report, &message, &mut looks);
     class::conclude(report, signs, &looks);
     describe_parts(report, &message, &looks);
+    if is_infected {
+        return Err(Stop::refused(QuarantineReason::Malware, INFECTED));
+    }
     // What was taken before stays: the policy is asked of what comes.
     if let Some(refused) = report.policy.refused.clone()
         && landed.row.state != DeliveryState::Unpacked
