@@ -24,6 +24,9 @@ const CALL_MAX: Duration = Duration::from_secs(45);
 /// Credentials that end sooner are asked for again.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
 
+/// Whose log lines at the loudest level tell whole answers of a service: a queue's name addresses, which are secrets.
+pub const UNTOLD: &str = "aws_smithy_runtime";
+
 /// The services that may have an endpoint of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {

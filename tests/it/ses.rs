@@ -322,6 +322,28 @@ fn a_notification_is_held_as_long_as_its_mail_takes_to_land() {
     assert_eq!(inbound.dead(), 0);
 }
 
+/// A notification names the tenant's address, and whoever has that can deliver.
+#[test]
+fn the_log_at_its_loudest_names_no_address() {
+    let Some(inbound) = Inbound::start() else { return };
+    let world = World::new();
+    let ours = address(&world, TENANT);
+    inbound.send(SENDER, &[&ours], &letter(1, 10));
+    let log = world.path("serve.log");
+    let mut command = world.command(&["serve", "--roles", "ses"]);
+    command.envs(inbound.settings()).env("BONDED_LOG", "trace");
+    let told = std::fs::File::create(&log).expect("a log");
+    let mut child = command.stderr(told).stdout(std::process::Stdio::null()).spawn().expect("the binary starts");
+    wait_until("it landed", || inbound.is_drained());
+    child.kill().expect("killed");
+    child.wait().expect("it is gone");
+    let log = std::fs::read_to_string(&log).expect("text");
+    assert!(log.contains("serve.ses") && log.contains("TRACE") && log.len() > 10_000, "the log is not on: {} bytes", log.len());
+    let local = ours.split('@').next().expect("a local part");
+    let named: Vec<&str> = log.lines().filter(|line| line.contains(local)).map(|line| &line[..line.len().min(200)]).collect();
+    assert!(named.is_empty(), "{named:#?}");
+}
+
 #[test]
 fn a_queue_or_a_bucket_that_cannot_be_is_refused_at_the_start_by_name() {
     let Some(inbound) = Inbound::start() else { return };

@@ -4,9 +4,15 @@
 
 use std::{io::IsTerminal, process::ExitCode, sync::Arc};
 
-use bonded_connectors::clock::SystemClock;
+use bonded_connectors::{aws::UNTOLD, clock::SystemClock};
 use bonded_schemas::{TenantId, TenantScope};
 use clap::{CommandFactory, FromArgMatches};
+use tracing_subscriber::{
+    Layer,
+    filter::{FilterExt, filter_fn},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -77,7 +83,8 @@ fn is_broken_pipe(error: &Error) -> bool {
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// Warnings and worse on standard error, of a process that stays also what it did; `BONDED_LOG` sets other levels.
+/// Warnings and worse on standard error, of a process that stays also what it did; `BONDED_LOG` sets other levels, but nobody
+/// gets to see the answers of AWS's services word for word.
 fn start_log(command: &Command) {
     let standard = match command {
         Command::Serve(_) => "error,ingest=warn,lake=warn,serve=info",
@@ -87,9 +94,11 @@ fn start_log(command: &Command) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("BONDED_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(standard));
+    let telling = filter_fn(|line| *line.level() != tracing::Level::TRACE || !line.target().starts_with(UNTOLD));
     let ansi = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi).with_filter(filter.and(telling));
     // A second start in one process (tests) keeps the first.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).try_init();
+    let _ = tracing_subscriber::registry().with(lines).try_init();
 }
 
 /// What was asked for and of whom, for the trail of refusals.
