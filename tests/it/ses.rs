@@ -99,7 +99,8 @@ fn mails_that_ses_took_in_become_their_own_tenants_rows_and_nobody_elses() {
     let to_both = inbound.send("", &[&theirs, &ours, &theirs], &letter(1, 10));
     let to_nobody = inbound.send(SENDER, &[&nobody], &letter(2, 10));
     let infected = [b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$".as_slice(), b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"].concat();
-    let harms = [head("Lines").into_bytes(), multipart("mixed", "b", &[attached("lines.csv", &csv(&first, Report::Es002)), infected])];
+    let harms =
+        [head("Lines").into_bytes(), multipart("mixed", "b", &[attached("lines.csv", &csv(&first, Report::Es002)), infected])];
     let harms = inbound.send("ace@forger.example", &[&ours], &harms.concat());
     wait_until("each mail was worked on", || receipts(&world, TENANT).len() == 3 && receipts(&world, OTHER).len() == 2);
     wait_until("no notification is left", || inbound.is_drained());
@@ -113,6 +114,9 @@ fn mails_that_ses_took_in_become_their_own_tenants_rows_and_nobody_elses() {
         let proven = receipt["mail"]["proof"]["verdicts"].as_array().expect("verdicts").iter();
         let proven = proven.filter(|verdict| verdict["method"] == "dmarc" && verdict["outcome"] == "pass");
         assert_eq!(proven.count(), 1, "{}", receipt["mail"]["proof"]);
+        // It speaks of when SES had it, whenever it landed.
+        let stamp = |value: &Value| value.as_str().and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok());
+        assert_eq!(stamp(&receipt["delivery"]["as_of"]), stamp(&taken.notification["receipt"]["timestamp"]), "{receipt}");
         // The object, to the byte.
         assert_eq!(receipt["sha256"], json!(taken.sha256));
         for (report, table) in [(Report::Es001, "es_001"), (Report::Es002, "es_002"), (Report::Es003, "es_003")] {
@@ -200,7 +204,8 @@ fn what_is_no_notification_of_ours_is_refused_written_down_and_among_the_dead_le
         change(&mut notification);
         notification.to_string()
     };
-    let envelope = |topic: &str, message: &str| json!({ "Type": "Notification", "MessageId": "1", "TopicArn": topic, "Message": message });
+    let envelope =
+        |topic: &str, message: &str| json!({ "Type": "Notification", "MessageId": "1", "TopicArn": topic, "Message": message });
     let forged = [
         with(|it| it["receipt"]["action"]["bucketName"] = json!("somebody-elses")),
         with(|it| it["receipt"]["action"]["objectKey"] = json!("lake/tenants/fictional-kettle/raw/tenant.json")),
@@ -233,7 +238,8 @@ fn what_is_no_notification_of_ours_is_refused_written_down_and_among_the_dead_le
     // Written down when it came first, and when it was given up.
     assert_eq!((of("refused: "), of(&format!("given up after {RECEIVES_MAX} tries"))), (13, 13), "{told:#?}");
     assert_eq!(of("Amazon tried the way out"), 1);
-    for words in ["another bucket", "outside of ses.prefix", "another topic", "RawMessageDelivery", "an event of S3 says nobody"] {
+    for words in ["another bucket", "outside of ses.prefix", "another topic", "RawMessageDelivery", "an event of S3 says nobody"]
+    {
         assert!(told.keys().any(|result| result.contains(words)), "{words}: {told:#?}");
     }
     server.terminate();
@@ -377,4 +383,12 @@ fn a_queue_or_a_bucket_that_cannot_be_is_refused_at_the_start_by_name() {
     inbound.without_dead_letters();
     let (ended, told) = without("BONDED_SES_TOPIC_ARN", "");
     assert!(ended == 3 && told.contains("has no dead letters"), "{ended} {told}");
+    // Whoever only looks is told the same.
+    let mut doctor = world.command(&["--json", "doctor"]);
+    let examined = doctor.envs(inbound.settings()).env("BONDED_SES_BUCKET", "no-such-bucket-of-nordwind").output().unwrap();
+    let examined = String::from_utf8_lossy(&examined.stdout).into_owned();
+    assert!(
+        examined.contains("has no dead letters") && examined.contains("mail bucket no-such-bucket-of-nordwind"),
+        "{examined}"
+    );
 }

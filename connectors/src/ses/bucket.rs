@@ -38,9 +38,8 @@ impl MailBucket {
     /// Asks the bucket for nothing yet.
     pub fn open(account: Account, place: &Place, path_style: bool) -> Result<Self> {
         let url = format!("s3://{}/{}", place.bucket, place.prefix);
-        let wrong = |error| {
-            Error::new(ErrorKind::Setup, "ses.bucket and ses.prefix name no folder of a bucket").with_source(error)
-        };
+        let wrong =
+            |error| Error::new(ErrorKind::Setup, "ses.bucket and ses.prefix name no folder of a bucket").with_source(error);
         // What SES wrote lies under its own key; nothing is written here.
         let s3 = S3::open(&url, account, Use { path_style, tenant_keys: false }).map_err(|error: Error| wrong(error))?;
         Ok(Self { s3 })

@@ -131,12 +131,18 @@ impl MailQueue {
         let redrive = kept.get(&QueueAttributeName::RedrivePolicy).and_then(|text| redrive(text));
         let redrive = redrive.ok_or_else(|| {
             let mend = "give it a RedrivePolicy with a dead-letter queue and maxReceiveCount 6";
-            Error::new(ErrorKind::Setup, format!("the queue of ses.queue_url has no dead letters, so a bad one would come for ever; {mend}"))
+            Error::new(
+                ErrorKind::Setup,
+                format!("the queue of ses.queue_url has no dead letters, so a bad one would come for ever; {mend}"),
+            )
         })?;
         let named = self.dead_letter_url.as_deref().and_then(|url| url.rsplit('/').next());
         match named.is_none_or(|named| named == redrive.dead_letters) {
             true => Ok(redrive),
-            false => Err(Error::new(ErrorKind::Setup, "ses.dead_letter_url is not where the queue of ses.queue_url puts its dead letters")),
+            false => Err(Error::new(
+                ErrorKind::Setup,
+                "ses.dead_letter_url is not where the queue of ses.queue_url puts its dead letters",
+            )),
         }
     }
 
@@ -186,22 +192,32 @@ where
         SdkError::DispatchFailure(failure) if failure.is_other() => return Error::new(ErrorKind::Setup, NO_CREDENTIALS),
         SdkError::ServiceError(refused) => refused.err().code().unwrap_or("no code").to_owned(),
         SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) | SdkError::ResponseError(_) => {
-            return Error::new(ErrorKind::Retry, "the mail queue cannot be reached: try again").with_context("operation", operation);
+            return Error::new(ErrorKind::Retry, "the mail queue cannot be reached: try again")
+                .with_context("operation", operation);
         }
         _ => return Error::new(ErrorKind::Internal, "the mail queue could not be asked").with_context("operation", operation),
     };
     let short = code.rsplit('.').next().unwrap_or(&code);
     match short {
-        "NonExistentQueue" | "QueueDoesNotExist" | "InvalidAddress" => {
-            Error::new(ErrorKind::Setup, "there is no such mail queue in this account and region: see ses.queue_url and aws.region")
-        }
-        "AccessDenied" | "AccessDeniedException" => {
-            Error::new(ErrorKind::Refused, format!("this role may not sqs:{operation} on the mail queue: mend its policy or the queue's"))
-        }
+        "NonExistentQueue" | "QueueDoesNotExist" | "InvalidAddress" => Error::new(
+            ErrorKind::Setup,
+            "there is no such mail queue in this account and region: see ses.queue_url and aws.region",
+        ),
+        "AccessDenied" | "AccessDeniedException" => Error::new(
+            ErrorKind::Refused,
+            format!("this role may not sqs:{operation} on the mail queue: mend its policy or the queue's"),
+        ),
         "KmsAccessDenied" | "KmsDisabled" | "KmsInvalidState" | "KmsNotFound" | "KmsInvalidKeyUsage" | "KmsOptInRequired" => {
-            Error::new(ErrorKind::Refused, "the mail queue's key may not be used: enable it, and allow this role kms:Decrypt with it")
+            Error::new(
+                ErrorKind::Refused,
+                "the mail queue's key may not be used: enable it, and allow this role kms:Decrypt with it",
+            )
         }
-        "InvalidClientTokenId" | "UnrecognizedClientException" | "ExpiredToken" | "ExpiredTokenException" | "SignatureDoesNotMatch" => {
+        "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "SignatureDoesNotMatch" => {
             Error::new(ErrorKind::Setup, "the mail queue does not take our credentials: renew them, or mend the machine's clock")
         }
         "ReceiptHandleIsInvalid" | "MessageNotInflight" => {

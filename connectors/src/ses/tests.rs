@@ -135,7 +135,8 @@ fn what_is_not_exactly_that_is_refused_in_words_that_repeat_nothing_of_it() {
     }
     let why = |body: &str| read(body, &place()).expect_err("refused").0;
     assert!(why(&notification().to_string()).contains("RawMessageDelivery"));
-    let event = json!({ "Records": [{ "eventSource": "aws:s3", "s3": { "object": { "key": format!("inbound/{ID}") } } }] }).to_string();
+    let event =
+        json!({ "Records": [{ "eventSource": "aws:s3", "s3": { "object": { "key": format!("inbound/{ID}") } } }] }).to_string();
     assert!(why(&event).contains("an event of S3") && why(&letter(&event)).contains("an event of S3"));
 }
 
@@ -156,10 +157,13 @@ fn amazon_trying_the_way_out_is_no_mail_and_no_fault() {
 fn a_redrive_policy_reads_with_its_number_as_number_or_text() {
     let wanted = Some(Redrive { dead_letters: "mail-dead".into(), receives_max: 6 });
     for most in ["6", "\"6\""] {
-        let text = format!("{{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:111122223333:mail-dead\",\"maxReceiveCount\":{most}}}");
+        let text =
+            format!("{{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:111122223333:mail-dead\",\"maxReceiveCount\":{most}}}");
         assert_eq!(redrive(&text), wanted);
     }
-    for bad in ["", "{}", "{\"deadLetterTargetArn\":\"a:b\",\"maxReceiveCount\":0}", "{\"deadLetterTargetArn\":1,\"maxReceiveCount\":6}"] {
+    for bad in
+        ["", "{}", "{\"deadLetterTargetArn\":\"a:b\",\"maxReceiveCount\":0}", "{\"deadLetterTargetArn\":1,\"maxReceiveCount\":6}"]
+    {
         assert_eq!(redrive(bad), None, "{bad}");
     }
 }
@@ -215,7 +219,10 @@ async fn a_letter_is_held_given_back_done_or_dead() {
         made.ask("SendMessage", &json!({ "QueueUrl": made.url, "MessageBody": body }));
     }
     let received = queue.receive(10, HELD).await.unwrap();
-    assert_eq!(received.iter().map(|letter| (letter.body.as_str(), letter.receives)).collect::<Vec<_>>(), [("good", 1), ("bad", 1)]);
+    assert_eq!(
+        received.iter().map(|letter| (letter.body.as_str(), letter.receives)).collect::<Vec<_>>(),
+        [("good", 1), ("bad", 1)]
+    );
     assert!(queue.receive(10, HELD).await.unwrap().is_empty(), "held by another");
     assert_eq!(queue.counts().await.unwrap(), Counts { waiting: 0, held: 2 });
     queue.done(&received[0]).await.unwrap();

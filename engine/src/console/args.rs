@@ -255,7 +255,7 @@ pub enum Command {
     },
     /// The addresses that tenants' reports are mailed to
     #[command(
-        after_help = "Examples:\n  bonded identifier issue --tenant acme-imports\n  bonded identifier rotate --tenant acme-imports --grace 14d\n  bonded identifier suspend --tenant acme-imports 0197...\n\nAn address is a secret: whoever has it can deliver for the tenant. `bonded serve --roles mail,worker` listens for it."
+        after_help = "Examples:\n  bonded identifier issue --tenant acme-imports\n  bonded identifier rotate --tenant acme-imports --grace 14d\n  bonded identifier suspend --tenant acme-imports 0197...\n\nAn address is a secret: whoever has it can deliver for the tenant. `bonded serve --roles mail,worker` listens for it; with\nthe role ses it is SES that does."
     )]
     Identifier {
         #[command(subcommand)]

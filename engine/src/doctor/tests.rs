@@ -122,6 +122,7 @@ async fn a_lake_that_is_well_is_told_so_by_every_probe() {
         "files",
         "certificate",
         "disk",
+        "ses",
         "lake",
         "tenants",
         "keys",

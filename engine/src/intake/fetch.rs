@@ -17,11 +17,7 @@ use super::{
     refusals::{ALERT, MailAlert},
     route::{self, Found, Route},
 };
-use crate::{
-    alerts::raise,
-    error::Result,
-    lakehouse::Lakehouse,
-};
+use crate::{alerts::raise, error::Result, lakehouse::Lakehouse};
 
 pub(crate) struct Fetcher {
     house: Arc<Lakehouse>,

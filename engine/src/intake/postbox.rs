@@ -101,11 +101,13 @@ impl Intake {
         let shop = &self.shop;
         let tenant = shop.house.enter(&route.scope).await?;
         let envelope = Envelope { identifier: route.identifier.clone(), ..envelope.clone() };
+        // A mail that waited in a queue speaks of when it came to the service: landed late, it is no newer than it was.
+        let as_of = envelope.service.as_ref().map(|service| service.received_at.min(shop.house.clock.now()));
         let source = Source {
             file_name: FILE_NAME.into(),
             bytes: &mut message,
             channel: Channel::Mail,
-            as_of: None,
+            as_of,
             envelope: Some(Box::new(envelope)),
             poa: None,
         };

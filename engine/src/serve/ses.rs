@@ -57,9 +57,9 @@ impl Door {
         if settings.mail_in.domain.is_none() {
             return Err(Error::setup("the role `ses` needs the domain of its addresses; set mail_in.domain"));
         }
-        let (queue, place, bucket) = reach(settings).await?.ok_or_else(|| {
-            Error::setup("the role `ses` needs a queue and a bucket; set ses.queue_url and ses.bucket")
-        })?;
+        let (queue, place, bucket) = reach(settings)
+            .await?
+            .ok_or_else(|| Error::setup("the role `ses` needs a queue and a bucket; set ses.queue_url and ses.bucket"))?;
         let redrive = queue.redrive().await?;
         settings.aws.residency()?.region(&format!("bucket `{}`", place.bucket), &bucket.region().await?)?;
         let address = settings.ses.queue_url.clone().unwrap_or_default();

@@ -81,7 +81,8 @@ impl SesSettings {
         if !(1..=AT_ONCE_MAX).contains(&self.at_once) {
             return Err(Error::setup(format!("settings: ses.at_once must be 1 to {AT_ONCE_MAX}")));
         }
-        if !self.prefix.is_empty() && (!self.prefix.ends_with('/') || self.prefix.starts_with('/') || self.prefix.contains("//")) {
+        if !self.prefix.is_empty() && (!self.prefix.ends_with('/') || self.prefix.starts_with('/') || self.prefix.contains("//"))
+        {
             return Err(Error::setup("settings: ses.prefix is not like inbound/"));
         }
         if self.queue_url.is_some() != self.bucket.is_some() {

@@ -216,7 +216,9 @@ fn arn(service: &str, name: &str) -> String {
 
 /// Emulators tell services apart by the scope of a signature, which they do not look at.
 fn scope(service: &str) -> String {
-    format!("Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0")
+    format!(
+        "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    )
 }
 
 fn sqs(aws: &PrivateAws, operation: &str, body: &Value) -> Value {
