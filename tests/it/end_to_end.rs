@@ -33,6 +33,10 @@ pub trait Profile {
     fn server(&self) -> Server;
     /// Sends a mail as its channel does; answers whether the channel took it upon itself.
     fn send(&self, server: &Server, to: &str, mail: &[u8]) -> bool;
+    /// Whether the channel still holds what it took upon itself.
+    fn holds(&self) -> bool {
+        false
+    }
 }
 
 /// One machine and nothing else.
@@ -126,7 +130,7 @@ pub fn the_whole_way(profile: &dyn Profile) {
         waiting.retain(|sent| !profile.send(&server, &sent.to, &sent.mail));
         axe.join().expect("it fell");
         server.kill();
-        in_the_middle += usize::from(!waiting.is_empty() || queued() > 0);
+        in_the_middle += usize::from(!waiting.is_empty() || queued() > 0 || profile.holds());
     }
     println!("{in_the_middle} of {KILLS} kills left something undone");
     assert!(in_the_middle > 0, "no kill was in the middle");

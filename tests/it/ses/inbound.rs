@@ -17,8 +17,8 @@ use crate::{
     world::MAIL_DOMAIN,
 };
 
-/// How often a letter is tried before it is among the dead.
-pub const RECEIVES_MAX: u32 = 3;
+/// How often a letter is tried before it is among the dead; as config/aws/mail.yaml has it.
+pub const RECEIVES_MAX: u32 = 6;
 pub const PREFIX: &str = "inbound/";
 /// One second, so that a stop is quick; nothing else depends on it.
 const WAIT: &str = "1s";
