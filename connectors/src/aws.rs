@@ -32,6 +32,8 @@ pub const UNTOLD: &str = "aws_smithy_runtime";
 pub enum Service {
     Kms,
     S3,
+    /// The catalog of tables.
+    Glue,
     /// Where secrets are.
     Secrets,
     Sqs,
@@ -46,6 +48,7 @@ pub struct Reach {
     pub endpoint: Option<String>,
     pub kms_endpoint: Option<String>,
     pub s3_endpoint: Option<String>,
+    pub glue_endpoint: Option<String>,
     pub sqs_endpoint: Option<String>,
 }
 
@@ -60,7 +63,8 @@ impl Reach {
             let message = format!("aws.region `{}` is not like us-east-1", self.region.escape_default());
             return Err(Error::new(ErrorKind::Setup, message));
         }
-        for endpoint in [&self.endpoint, &self.kms_endpoint, &self.s3_endpoint, &self.sqs_endpoint].into_iter().flatten() {
+        let of_services = [&self.kms_endpoint, &self.s3_endpoint, &self.glue_endpoint, &self.sqs_endpoint];
+        for endpoint in std::iter::once(&self.endpoint).chain(of_services).flatten() {
             is_private(endpoint)?;
         }
         Ok(())
@@ -70,6 +74,7 @@ impl Reach {
         let own = match service {
             Service::Kms => &self.kms_endpoint,
             Service::S3 => &self.s3_endpoint,
+            Service::Glue => &self.glue_endpoint,
             Service::Sqs => &self.sqs_endpoint,
             Service::Secrets => &None,
         };
@@ -185,5 +190,7 @@ impl fmt::Debug for Account {
 
 #[cfg(test)]
 pub(crate) mod private_aws;
+#[cfg(test)]
+pub(crate) mod private_proxy;
 #[cfg(test)]
 mod tests;

@@ -112,9 +112,11 @@ async fn attempts(tables: &Tables, table: &str, change: &Change<'_>, unanswered:
     for attempt in 1..=ATTEMPTS_MAX {
         let loaded = tables.catalog.load(&ident).await?;
         if let Some(snapshot_id) = landed(tables, &loaded, change, unanswered).await? {
+            tables.catalog.settle(&loaded).await?;
             return Ok(Outcome::Committed { snapshot_id, attempts: attempt });
         }
         if let Some(snapshot_id) = change.mark.and_then(|mark| snapshot_with(loaded.metadata(), &mark.keyed_digest)) {
+            tables.catalog.settle(&loaded).await?;
             return Ok(Outcome::AlreadyCommitted { snapshot_id });
         }
         let now_ms = tables.clock.now().timestamp_millis();

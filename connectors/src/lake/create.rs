@@ -28,7 +28,7 @@ pub struct Layout<'a> {
 }
 
 pub(super) async fn ensure(tables: &Tables, table: &str, layout: &Layout<'_>) -> Result<()> {
-    if tables.catalog.table_names().await?.iter().any(|name| name == table) {
+    if tables.catalog.pointer(&tables.ident(table)).await?.is_some() {
         return Ok(());
     }
     let schema = arrow_schema_to_schema_auto_assign_ids(layout.schema)?;

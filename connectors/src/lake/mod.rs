@@ -44,7 +44,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use s3::tests::{at_ceph as s3_at_ceph, of_tests as s3_of_tests};
 
-pub use catalog::EncryptedCatalog;
+pub use catalog::{EncryptedCatalog, Pointers, glue::Glue};
 pub use commit::{Mark, Outcome};
 pub use create::Layout;
 pub use durable::Durable;
@@ -64,13 +64,22 @@ pub struct Lake {
     clock: Arc<dyn Clock>,
     shape: Shape,
     bucket: Option<Arc<S3>>,
+    pointers: Option<Arc<dyn Pointers>>,
 }
 
 impl Lake {
     /// `root` is the URL that object paths are relative to, without a slash at its end.
     pub fn new(store: Arc<dyn ObjectStore>, root: &str, keys: Arc<dyn Keys>, clock: Arc<dyn Clock>) -> Self {
         let kms = Arc::new(KekCache::new(keys));
-        Self { store, root: root.trim_end_matches('/').to_owned(), kms, clock, shape: Shape::default(), bucket: None }
+        Self {
+            store,
+            root: root.trim_end_matches('/').to_owned(),
+            kms,
+            clock,
+            shape: Shape::default(),
+            bucket: None,
+            pointers: None,
+        }
     }
 
     /// How many threads write the data files of one delivery; one makes the order of the store's calls that of the rows.
@@ -83,6 +92,16 @@ impl Lake {
     pub fn in_bucket(mut self, bucket: Option<Arc<S3>>) -> Self {
         self.bucket = bucket;
         self
+    }
+
+    /// The catalog that holds the tables' pointers in place of the control store.
+    pub fn with_pointers(mut self, pointers: Option<Arc<dyn Pointers>>) -> Self {
+        self.pointers = pointers;
+        self
+    }
+
+    pub fn pointers(&self) -> Option<&dyn Pointers> {
+        self.pointers.as_deref()
     }
 
     pub fn bucket(&self) -> Option<&S3> {
@@ -137,7 +156,7 @@ impl Lake {
         let warehouse = format!("{}/tenants/{}/warehouse", self.root, scope.tenant());
         let file_io = storage::file_io(self.store.clone(), &self.root);
         let kms: Arc<dyn KeyManagementClient> = self.kms.clone();
-        let catalog = EncryptedCatalog::new(scope.tenant(), warehouse, tenant_store.clone(), file_io, kms);
+        let catalog = EncryptedCatalog::new(scope.tenant(), warehouse, tenant_store.clone(), self.pointers.clone(), file_io, kms);
         Tables { catalog: Arc::new(catalog), key: key.clone(), clock: self.clock.clone(), shape: self.shape }
     }
 }
@@ -231,6 +250,11 @@ impl Tables {
 
     pub async fn names(&self) -> Result<Vec<String>> {
         self.catalog.table_names().await
+    }
+
+    /// Takes pointers that a lost control store had set out of the catalog beside it, so that tables are made anew.
+    pub async fn let_go(&self) -> Result<()> {
+        self.catalog.let_go().await
     }
 
     /// The table's current Arrow schema, field ids in the metadata.

@@ -89,9 +89,15 @@ impl Tables {
     /// # Errors
     /// Only when the control store or the object store cannot be asked; damage is in the answer.
     pub async fn survey(&self, table: &str) -> Result<Survey> {
-        match self.catalog.pointer(&self.ident(table)).await? {
-            Some((location, sha256)) => self.survey_at(table, &location, sha256.as_deref()).await,
-            None => Ok(Survey::default()),
+        match self.catalog.pointer(&self.ident(table)).await {
+            Ok(Some((location, sha256))) => self.survey_at(table, &location, sha256.as_deref()).await,
+            Ok(None) => Ok(Survey::default()),
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                let mut survey = Survey::default();
+                survey.tell(Flaw::new("catalog", error.to_string()).at(table), false, None);
+                Ok(survey)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -141,9 +147,12 @@ impl Tables {
         read.unwrap_or_else(|_| Err("cannot be decrypted".to_owned())).map_err(damaged)
     }
 
-    /// Where the pointer of a table stands now.
+    /// Where the pointer of a table stands now; none where it stands as it may not.
     pub async fn metadata_location(&self, table: &str) -> Result<Option<String>> {
-        Ok(self.catalog.pointer(&self.ident(table)).await?.map(|(location, _)| location))
+        match self.catalog.location(&self.ident(table)).await {
+            Err(error) if error.kind() == ErrorKind::Damaged => Ok(None),
+            location => location,
+        }
     }
 
     fn object_path(&self, location: &str) -> String {
@@ -171,7 +180,11 @@ impl Tables {
 
     /// File and pointer differ: the second witness in the control store tells which of them changed.
     async fn witnessed(&self, table: &str, location: &str, path: String, error: Error) -> Result<Flaw> {
-        let row = sqlx::query("SELECT sha256 FROM metadata_files WHERE location = $1").bind(location);
+        let row = sqlx::query(
+            "SELECT sha256 FROM metadata_files WHERE location = $1
+             UNION SELECT sha256 FROM swings WHERE to_location = $1",
+        )
+        .bind(location);
         let witness: Option<String> = match row.fetch_optional(&self.catalog.pool()).await? {
             Some(row) => Some(row.try_get(0)?),
             None => None,
@@ -192,7 +205,9 @@ impl Tables {
 
     /// Metadata files that the pointer named before: those in the log must be there, and all that are there be as written.
     async fn older_metadata(&self, table: &str, logged: &[&str], current: &str, survey: &mut Survey) -> Result<()> {
-        let rows = sqlx::query("SELECT location, sha256 FROM metadata_files").fetch_all(&self.catalog.pool()).await?;
+        let rows = sqlx::query("SELECT location, sha256 FROM metadata_files UNION SELECT to_location, sha256 FROM swings")
+            .fetch_all(&self.catalog.pool())
+            .await?;
         let mut digests: HashMap<String, String> = HashMap::new();
         for row in &rows {
             digests.insert(row.try_get(0)?, row.try_get(1)?);

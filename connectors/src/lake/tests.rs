@@ -15,7 +15,7 @@ use iceberg::{TableIdent, encryption::StandardKeyMetadata, spec::ManifestFile, t
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use tempfile::TempDir;
 
-use super::{Lake, Layout, Mark, Outcome, Tables, Written, maintain::Retention, open_store};
+use super::{Lake, Layout, Mark, Outcome, Pointers, Tables, Written, maintain::Retention, open_store};
 use crate::{
     ErrorKind,
     clock::SystemClock,
@@ -32,6 +32,7 @@ use crate::{
 };
 
 mod fence;
+mod glue;
 
 /// One lake folder, one keyring, and what is made from them.
 pub(super) struct World {
@@ -40,6 +41,7 @@ pub(super) struct World {
     pub(super) keys: Arc<dyn Keys>,
     control: ControlStore,
     bucket: Option<Arc<super::S3>>,
+    pointers: Option<Arc<dyn Pointers>>,
 }
 
 pub(super) struct Room {
@@ -66,7 +68,14 @@ impl World {
         let keys = Keyring::create(&folder.path().join("keys"), RootSource::KeyFile, Arc::new(SystemClock)).expect("a keyring");
         let lake = folder.path().join("lake");
         let control = made(postgres.unwrap_or_else(|| Place::Sqlite(lake.clone()))).await;
-        Self { lake_url: lake.display().to_string(), _folder: folder, keys: Arc::new(keys), control, bucket: None }
+        Self {
+            lake_url: lake.display().to_string(),
+            _folder: folder,
+            keys: Arc::new(keys),
+            control,
+            bucket: None,
+            pointers: None,
+        }
     }
 
     /// Tables in a bucket, under keys that the bucket knows; `None` where no emulator is installed.
@@ -77,6 +86,17 @@ impl World {
 
     /// A tenant with `es_003` made.
     pub(super) async fn room(&self, tenant: &str) -> Room {
+        self.try_room(tenant).await.expect("a table")
+    }
+
+    async fn try_room(&self, tenant: &str) -> crate::Result<Room> {
+        let room = self.bare_room(tenant).await;
+        ensure(&room.tables).await?;
+        Ok(room)
+    }
+
+    /// A tenant without a table.
+    async fn bare_room(&self, tenant: &str) -> Room {
         let scope = scope(tenant);
         let key = match self.control.tenant(scope.tenant()).await.expect("readable") {
             Some(record) => KeyId(record.key_id),
@@ -100,12 +120,17 @@ impl World {
             }
             None => open_store(&self.lake_url).expect("a store"),
         };
-        let lake = Lake::new(store.clone(), &root, self.keys.clone(), Arc::new(SystemClock)).in_bucket(self.bucket.clone());
+        let lake = Lake::new(store.clone(), &root, self.keys.clone(), Arc::new(SystemClock))
+            .in_bucket(self.bucket.clone())
+            .with_pointers(self.pointers.clone());
         let tables = lake.tables(&scope, &ledger, &key);
-        let layout = Layout { schema: &schema(), partition_by_month_of: "entry_date", sorted_by: &["entry_summary_number"] };
-        tables.ensure("es_003", &layout).await.expect("a table");
         Room { tables, ledger, store, lake, key }
     }
+}
+
+async fn ensure(tables: &Tables) -> crate::Result<()> {
+    let layout = Layout { schema: &schema(), partition_by_month_of: "entry_date", sorted_by: &["entry_summary_number"] };
+    tables.ensure("es_003", &layout).await
 }
 
 fn schema() -> Schema {

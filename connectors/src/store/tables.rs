@@ -85,6 +85,14 @@ const TENANT: &[Table] = &[
         May::Change,
         &["CREATE TABLE IF NOT EXISTS metadata_files (location TEXT PRIMARY KEY, sha256 TEXT NOT NULL)"],
     ),
+    // Swings of pointers in a catalog beside this store that were begun here, and may not be known to have ended.
+    Table::new(
+        "swings",
+        May::Remove,
+        &["CREATE TABLE IF NOT EXISTS swings (
+        to_location TEXT PRIMARY KEY, table_name TEXT NOT NULL, from_location TEXT, sha256 TEXT NOT NULL, keyed_digest TEXT,
+        report TEXT, snapshot_id BIGINT, fence_digest TEXT, fence_token BIGINT)"],
+    ),
     // Keyed digests of clear cells that change in place: one for each alert and its life.
     Table::new(
         "marks",

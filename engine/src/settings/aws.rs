@@ -25,6 +25,7 @@ pub struct AwsSettings {
     pub endpoint: Option<String>,
     pub kms_endpoint: Option<String>,
     pub s3_endpoint: Option<String>,
+    pub glue_endpoint: Option<String>,
     pub sqs_endpoint: Option<String>,
     /// `https://host/bucket` instead of `https://bucket.host`.
     pub path_style: bool,
@@ -45,6 +46,7 @@ impl Default for AwsSettings {
             endpoint: None,
             kms_endpoint: None,
             s3_endpoint: None,
+            glue_endpoint: None,
             sqs_endpoint: None,
             path_style: false,
             lock: false,
@@ -63,6 +65,7 @@ impl AwsSettings {
             endpoint: some(),
             kms_endpoint: some(),
             s3_endpoint: some(),
+            glue_endpoint: some(),
             sqs_endpoint: some(),
             retain: some(),
             ..Self::default()
@@ -75,6 +78,7 @@ impl AwsSettings {
             endpoint: self.endpoint.clone(),
             kms_endpoint: self.kms_endpoint.clone(),
             s3_endpoint: self.s3_endpoint.clone(),
+            glue_endpoint: self.glue_endpoint.clone(),
             sqs_endpoint: self.sqs_endpoint.clone(),
         }
     }
@@ -130,6 +134,7 @@ impl Settings {
         for (what, endpoint) in [
             ("aws.endpoint", &self.aws.endpoint),
             ("aws.kms_endpoint", &self.aws.kms_endpoint),
+            ("aws.glue_endpoint", &self.aws.glue_endpoint),
             ("aws.sqs_endpoint", &self.aws.sqs_endpoint),
             ("ses.queue_url", &self.ses.queue_url),
             ("ses.dead_letter_url", &self.ses.dead_letter_url),

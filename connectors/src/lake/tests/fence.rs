@@ -1,11 +1,12 @@
-//! Zombies: a worker whose lease ran out commits nothing, whenever it wakes. On SQLite and on PostgreSQL.
+//! Zombies: a worker whose lease ran out commits nothing, whenever it wakes. On SQLite, on PostgreSQL, and with the pointers
+//! in Glue.
 
 use super::*;
 use crate::store::fence::Fence;
 
-/// Runs the case on both backends.
-macro_rules! on_both {
-    ($case:ident, $sqlite:ident, $postgresql:ident) => {
+/// Runs the case on both backends, and beside Glue.
+macro_rules! everywhere {
+    ($case:ident, $sqlite:ident, $postgresql:ident, $glue:ident) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
         async fn $sqlite() {
             $case(World::new().await).await;
@@ -15,6 +16,13 @@ macro_rules! on_both {
         async fn $postgresql() {
             if let Some(cluster) = PrivatePostgres::start() {
                 $case(World::on(Some(on(&cluster))).await).await;
+            }
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn $glue() {
+            if let Some(world) = super::glue::world().await {
+                $case(world).await;
             }
         }
     };
@@ -40,7 +48,12 @@ impl Room {
     }
 }
 
-on_both!(zombie_before, a_zombie_that_wakes_before_the_second_commit_is_refused, a_zombie_is_refused_on_postgresql_too);
+everywhere!(
+    zombie_before,
+    a_zombie_that_wakes_before_the_second_commit_is_refused,
+    a_zombie_is_refused_on_postgresql_too,
+    a_zombie_is_refused_beside_glue_too
+);
 
 async fn zombie_before(world: World) {
     let room = world.room("acme").await;
@@ -65,7 +78,12 @@ async fn zombie_before(world: World) {
     assert_eq!((room.snapshots().await, room.rows().await.len()), (1, 100));
 }
 
-on_both!(zombie_after, a_zombie_that_wakes_after_the_second_commit_finds_it_done, a_zombie_finds_it_done_on_postgresql_too);
+everywhere!(
+    zombie_after,
+    a_zombie_that_wakes_after_the_second_commit_finds_it_done,
+    a_zombie_finds_it_done_on_postgresql_too,
+    a_zombie_finds_it_done_beside_glue_too
+);
 
 async fn zombie_after(world: World) {
     let room = world.room("acme").await;
@@ -86,10 +104,11 @@ async fn zombie_after(world: World) {
     assert_eq!((room.snapshots().await, room.rows().await.len()), (1, 100));
 }
 
-on_both!(
+everywhere!(
     zombie_at_the_door,
     a_lease_raised_while_the_zombie_commits_shuts_it_out,
-    a_zombie_is_shut_out_at_the_door_on_postgresql_too
+    a_zombie_is_shut_out_at_the_door_on_postgresql_too,
+    a_zombie_is_shut_out_at_the_door_beside_glue_too
 );
 
 /// The narrowest place: the second worker raises the fence in a transaction that is still open while the zombie commits.
@@ -108,7 +127,12 @@ async fn zombie_at_the_door(world: World) {
     assert_eq!(room.snapshots().await, 0);
 }
 
-on_both!(stale, a_stale_or_equal_token_raises_nothing, a_stale_token_raises_nothing_on_postgresql_too);
+everywhere!(
+    stale,
+    a_stale_or_equal_token_raises_nothing,
+    a_stale_token_raises_nothing_on_postgresql_too,
+    a_stale_token_raises_nothing_beside_glue_too
+);
 
 async fn stale(world: World) {
     let room = world.room("acme").await;
@@ -123,10 +147,11 @@ async fn stale(world: World) {
     assert_eq!(refused.expect_err("fenced").kind(), ErrorKind::Refused);
 }
 
-on_both!(
+everywhere!(
     everyone_at_once,
     eight_leases_and_a_console_at_once_make_one_snapshot,
-    eight_leases_at_once_make_one_snapshot_on_postgresql_too
+    eight_leases_at_once_make_one_snapshot_on_postgresql_too,
+    eight_leases_at_once_make_one_snapshot_beside_glue_too
 );
 
 /// Every lease takes over from the one before while that is still at work, and someone delivers the same file by hand.

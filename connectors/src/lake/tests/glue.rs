@@ -1,0 +1,398 @@
+//! The encrypted commit with its pointers in Glue: an emulator that holds to versions, and a proxy of ours before it that
+//! loses, delays and alters what goes there.
+
+use std::sync::{Mutex, atomic::AtomicBool};
+
+use bonded_schemas::DeliveryState;
+
+use super::*;
+use crate::{
+    aws::{
+        Account, Reach,
+        private_aws::{PrivateAws, REGION},
+        private_proxy::{Fate, Gate, PrivateProxy, Rule},
+    },
+    lake::Glue,
+    store::fence::Fence,
+};
+
+async fn account(endpoint: &str) -> Account {
+    Account::of_tests(Reach { region: REGION.into(), glue_endpoint: Some(endpoint.into()), ..Reach::default() }).await
+}
+
+/// Databases of its own for each test.
+fn prefix() -> String {
+    format!("t{}", uuid::Uuid::new_v4().simple())
+}
+
+async fn glue(endpoint: &str, prefix: &str) -> Arc<dyn Pointers> {
+    Arc::new(Glue::open(&account(endpoint).await, prefix).expect("a sound prefix"))
+}
+
+pub(in super::super) async fn world() -> Option<World> {
+    beside(World::new().await, &PrivateAws::ministack()?.endpoint).await
+}
+
+async fn beside(world: World, endpoint: &str) -> Option<World> {
+    Some(World { pointers: Some(glue(endpoint, &prefix()).await), ..world })
+}
+
+/// What a test wants of Glue, request by request.
+#[derive(Default)]
+struct Script {
+    /// Fates of the next requests for these operations, the first first.
+    next: Mutex<Vec<(&'static str, Fate)>>,
+    asked: Mutex<Vec<String>>,
+    without_versions: AtomicBool,
+    /// From the next update on, the control store refuses.
+    then_refuse: Mutex<Option<Arc<Answers>>>,
+}
+
+impl Script {
+    fn rule(self: &Arc<Self>) -> Arc<Rule> {
+        let script = self.clone();
+        Arc::new(move |operation, body| script.fate(operation, body))
+    }
+
+    fn fate(&self, operation: &str, body: &mut String) -> Fate {
+        self.asked.lock().expect("no panic").push(operation.to_owned());
+        if self.without_versions.load(Relaxed) && operation == "UpdateTable" {
+            let mut asked: serde_json::Value = serde_json::from_str(body).expect("JSON");
+            assert!(asked.as_object_mut().expect("an object").remove("VersionId").is_some(), "{asked}");
+            *body = asked.to_string();
+        }
+        if operation == "UpdateTable"
+            && let Some(answers) = self.then_refuse.lock().expect("no panic").take()
+        {
+            answers.refusing.store(true, Relaxed);
+        }
+        let mut next = self.next.lock().expect("no panic");
+        match next.iter().position(|(of, _)| *of == operation) {
+            Some(at) => next.remove(at).1,
+            None => Fate::Pass,
+        }
+    }
+
+    fn then(&self, operation: &'static str, fate: Fate) {
+        self.next.lock().expect("no panic").push((operation, fate));
+    }
+
+    fn asked(&self, operation: &str) -> usize {
+        self.asked.lock().expect("no panic").iter().filter(|asked| *asked == operation).count()
+    }
+
+    /// Waits for so many of them.
+    async fn until(&self, operation: &str, count: usize) {
+        for _ in 0..4000 {
+            if self.asked(operation) >= count {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        panic!("{} of {count} requests for {operation}", self.asked(operation));
+    }
+}
+
+/// A world behind a proxy with this script.
+async fn scripted(script: &Arc<Script>) -> Option<(World, PrivateProxy)> {
+    let proxy = PrivateProxy::before(&PrivateAws::ministack()?.endpoint, script.rule());
+    let world = beside(World::new().await, &proxy.endpoint).await?;
+    Some((world, proxy))
+}
+
+impl Room {
+    async fn state(&self, digest: &str) -> (DeliveryState, Option<i64>) {
+        let row = self.ledger.delivery_by_digest(digest).await.expect("readable").expect("there");
+        (row.state, row.snapshot_id)
+    }
+
+    async fn swings(&self) -> i64 {
+        let row = sqlx::query("SELECT COUNT(*) FROM swings").fetch_one(&self.ledger.pool).await.expect("readable");
+        sqlx::Row::try_get(&row, 0).expect("a number")
+    }
+}
+
+fn committed(outcome: &Outcome, in_attempts: u32) -> i64 {
+    match outcome {
+        Outcome::Committed { snapshot_id, attempts } if *attempts == in_attempts => *snapshot_id,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn concurrent_appends_all_land_once_beside_glue_too() {
+    let Some(world) = world().await else { return };
+    concurrent_appends(world).await;
+    if let Some(cluster) = PrivatePostgres::start() {
+        let endpoint = &PrivateAws::ministack().expect("it is there").endpoint;
+        concurrent_appends(beside(World::on(Some(on(&cluster))).await, endpoint).await.expect("made")).await;
+    }
+}
+
+/// Whatever becomes of request and answer, one snapshot comes of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_glue_loses_is_resolved_by_looking() {
+    let script = Arc::new(Script::default());
+    let Some((world, _proxy)) = scripted(&script).await else { return };
+    let room = world.room("acme").await;
+    room.append("d0", 0, 10).await.expect("committed");
+
+    // It was done: the next look sees it.
+    script.then("UpdateTable", Fate::LoseAnswer);
+    let snapshot = committed(&room.append("d1", 10, 10).await.expect("resolved"), 1);
+    assert_eq!(room.state("d1").await, (DeliveryState::Committed, Some(snapshot)));
+
+    // It was not: once more.
+    script.then("UpdateTable", Fate::LoseRequest);
+    committed(&room.append("d2", 20, 10).await.expect("resolved"), 2);
+
+    // It comes when all is done: it finds its version gone.
+    let late = Arc::new(Gate::default());
+    script.then("UpdateTable", Fate::Delay(late.clone()));
+    let snapshot = committed(&room.append("d3", 30, 10).await.expect("resolved"), 2);
+    let before = room.load().await.metadata_location().expect("there").to_owned();
+    late.let_through();
+    assert_eq!(room.load().await.metadata_location(), Some(before.as_str()));
+    assert_eq!(room.state("d3").await, (DeliveryState::Committed, Some(snapshot)));
+
+    // It comes while the second try is on its way to Glue: that finds its version gone, and then itself committed.
+    let (late, second) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
+    script.then("UpdateTable", Fate::Delay(late.clone()));
+    script.then("UpdateTable", Fate::Hold(second.clone()));
+    let (asked, room) = (script.asked("UpdateTable"), Arc::new(room));
+    let appending = tokio::spawn({
+        let room = room.clone();
+        async move { room.append("d4", 40, 10).await }
+    });
+    script.until("UpdateTable", asked + 2).await;
+    tokio::task::spawn_blocking(move || {
+        late.let_through();
+        second.open();
+    })
+    .await
+    .expect("no panic");
+    let snapshot = committed(&appending.await.expect("no panic").expect("resolved"), 3);
+    assert_eq!(room.state("d4").await, (DeliveryState::Committed, Some(snapshot)));
+
+    assert_eq!(room.load().await.metadata().snapshots().len(), 5);
+    assert_eq!(room.rows().await.len(), 50);
+    let files = room.objects().await.into_iter().filter(|path| path.ends_with("-m.avro")).count();
+    assert!(files >= 5, "{files} manifests");
+}
+
+/// Each file must be there however often the answer to making the table is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_whose_making_was_not_answered_is_made_once() {
+    for fate in [Fate::LoseAnswer, Fate::LoseRequest] {
+        let script = Arc::new(Script::default());
+        let Some((world, _proxy)) = scripted(&script).await else { return };
+        let was_done = matches!(fate, Fate::LoseAnswer);
+        world.pointers.as_ref().expect("set").check().await.expect("it holds to versions");
+        script.then("CreateTable", fate);
+        let making = tokio::spawn(async move { (world.try_room("acme").await.map(|_| ()), world) });
+        let (made, world) = making.await.expect("no panic");
+        match made {
+            Ok(()) => assert!(was_done),
+            Err(error) => assert!(!was_done && error.kind() == ErrorKind::Ambiguous, "{error}"),
+        }
+        let room = world.room("acme").await;
+        room.append("d0", 0, 10).await.expect("committed");
+        assert_eq!((room.rows().await.len(), room.swings().await), (10, 0));
+    }
+}
+
+/// The process dies between the swap and the ledger, in all the ways in which its delivery may be taken up again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_the_store_was_not_told_of_is_found_and_told() {
+    for expire_first in [false, true] {
+        let script = Arc::new(Script::default());
+        let Some((mut world, _proxy)) = scripted(&script).await else { return };
+        let steady = world.room("acme").await;
+        let probe = Arc::new(Answers::default());
+        world.control = world.control.watched_by(probe.clone());
+        let dying = world.room("acme").await;
+        dying.append("d0", 0, 10).await.expect("committed");
+        *script.then_refuse.lock().expect("no panic") = Some(probe.clone());
+        let error = dying.append("d1", 10, 10).await.expect_err("the store is gone");
+        assert_eq!(error.kind(), ErrorKind::Ambiguous, "{error}");
+        assert_eq!(steady.state("d1").await, (DeliveryState::Landed, None));
+        // Readers see it, and damage it is not.
+        assert_eq!((steady.rows().await.len(), steady.load().await.metadata().snapshots().len()), (20, 2));
+        assert_eq!(steady.tables.survey("es_003").await.expect("looked at").found, []);
+        if expire_first {
+            // The snapshot goes that would have told of it; whoever makes it go tells the ledger before.
+            steady.append("d2", 20, 10).await.expect("committed");
+            steady.tables.expire("es_003", &only_the_newest(), false).await.expect("expired");
+            assert_eq!(steady.load().await.metadata().snapshots().len(), 1);
+        }
+        let again = steady.append("d1", 10, 10).await.expect("told");
+        let Outcome::AlreadyCommitted { snapshot_id } = again else { panic!("{again:?}") };
+        assert_eq!(steady.state("d1").await, (DeliveryState::Committed, Some(snapshot_id)));
+        assert_eq!((steady.rows().await.len(), steady.swings().await), (if expire_first { 30 } else { 20 }, 0));
+        assert_eq!(steady.tables.survey("es_003").await.expect("looked at").found, []);
+    }
+}
+
+/// The narrowest place: the sleeper's swap is at Glue's door when the next worker commits, and nobody else has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_swap_of_a_lease_that_ran_out_does_not_land_once_the_next_has_begun() {
+    let script = Arc::new(Script::default());
+    let Some((world, _proxy)) = scripted(&script).await else { return };
+    let room = world.room("acme").await;
+    room.land("d1").await.expect("landed");
+    let worker = |token| Fence { keyed_digest: "d1".into(), token };
+    let mark = Mark { report: Report::Es003, keyed_digest: "d1".into() };
+    room.ledger.raise_fence(&worker(1)).await.expect("raised");
+    let (sleeper, theirs) = (room.tables.behind(worker(1)), room.written(0, 10).await);
+    let (asleep, ours) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
+    script.then("UpdateTable", Fate::Hold(asleep.clone()));
+    let asked = script.asked("UpdateTable");
+    let sleeping = tokio::spawn({
+        let mark = mark.clone();
+        async move { sleeper.append("es_003", theirs, &mark).await }
+    });
+    script.until("UpdateTable", asked + 1).await;
+    room.ledger.raise_fence(&worker(2)).await.expect("raised");
+    let (next, written) = (room.tables.behind(worker(2)), room.written(0, 10).await);
+    // The renewal passes, the swap waits.
+    script.then("UpdateTable", Fate::Pass);
+    script.then("UpdateTable", Fate::Hold(ours.clone()));
+    let committing = tokio::spawn(async move { next.append("es_003", written, &mark).await });
+    script.until("UpdateTable", asked + 3).await;
+    // The sleeper wakes: nothing was committed since it looked, and it comes too late all the same.
+    tokio::task::spawn_blocking(move || {
+        asleep.let_through();
+        ours.open();
+    })
+    .await
+    .expect("no panic");
+    let snapshot = committed(&committing.await.expect("no panic").expect("committed"), 1);
+    let woken = sleeping.await.expect("no panic");
+    assert!(
+        matches!(&woken, Ok(Outcome::AlreadyCommitted { snapshot_id }) if *snapshot_id == snapshot)
+            || matches!(&woken, Err(error) if error.kind() == ErrorKind::Refused),
+        "{woken:?}"
+    );
+    assert_eq!((room.rows().await.len(), room.load().await.metadata().snapshots().len()), (10, 1));
+    assert_eq!(room.state("d1").await, (DeliveryState::Committed, Some(snapshot)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_glue_that_does_not_look_at_versions_is_refused_before_anything_is_written() {
+    let script = Arc::new(Script::default());
+    let Some((world, _proxy)) = scripted(&script).await else { return };
+    script.without_versions.store(true, Relaxed);
+    let error = world.try_room("acme").await.err().expect("it would lose commits");
+    assert_eq!(error.kind(), ErrorKind::Setup);
+    assert!(error.to_string().contains("would lose commits"), "{error}");
+    assert_eq!(script.asked("CreateTable"), 1, "of the probe, and none of the tenant");
+    // The same Glue, asked as it is.
+    script.without_versions.store(false, Relaxed);
+    world.room("acme").await.append("d0", 0, 10).await.expect("committed");
+}
+
+/// A table's parameters at Glue, changed by someone who is not us.
+async fn tamper(endpoint: &str, world: &World, change: impl Fn(&mut std::collections::HashMap<String, String>)) {
+    let client = aws_sdk_glue::Client::new(&account(endpoint).await.config(crate::aws::Service::Glue));
+    let name = format!("{:?}", world.pointers.as_ref().expect("set"));
+    let database = name.trim_start_matches("Glue(").trim_end_matches("*)").to_owned() + "acme";
+    let found = client.get_table().database_name(&database).name("es_003").send().await.expect("there").table.expect("told");
+    let mut parameters = found.parameters.expect("told");
+    change(&mut parameters);
+    let input =
+        aws_sdk_glue::types::TableInput::builder().name("es_003").set_parameters(Some(parameters)).build().expect("whole");
+    client.update_table().database_name(&database).table_input(input).send().await.expect("changed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pointer_that_other_hands_moved_is_not_believed() {
+    let Some(world) = world().await else { return };
+    let endpoint = PrivateAws::ministack().expect("it is there").endpoint.clone();
+    let room = world.room("acme").await;
+    room.append("d0", 0, 10).await.expect("committed");
+    let earlier = room.load().await.metadata_location().expect("there").to_owned();
+    let earlier_sha = room.tables.catalog.pointer(&room.ident()).await.unwrap().unwrap().1.unwrap();
+    room.append("d1", 10, 10).await.expect("committed");
+    let (sound, sound_sha) = room.tables.catalog.pointer(&room.ident()).await.unwrap().unwrap();
+    let sound_sha = sound_sha.unwrap();
+    // A copy of sound metadata under a name that nobody committed.
+    let forged = sound.replace("/metadata/00002-", "/metadata/00003-");
+    assert_ne!(forged, sound);
+    let bytes = room.store.get(&room.path(&sound)).await.unwrap().bytes().await.unwrap();
+    room.store.put(&room.path(&forged), bytes.into()).await.unwrap();
+    let set = |location: &str, sha256: &str| {
+        let pair = [("metadata_location", location.to_owned()), ("bonded.metadata_sha256", sha256.to_owned())];
+        move |parameters: &mut std::collections::HashMap<String, String>| {
+            parameters.extend(pair.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        }
+    };
+    for (location, sha256, what) in [
+        (earlier.as_str(), earlier_sha.as_str(), "nobody committed next"),
+        (&forged, &sound_sha, "nobody committed next"),
+        (&sound, &earlier_sha, "another digest"),
+    ] {
+        tamper(&endpoint, &world, set(location, sha256)).await;
+        let error = room.tables.catalog.load(&room.ident()).await.expect_err("not ours");
+        assert!(error.kind() == ErrorKind::Damaged && error.to_string().contains(what), "{error}");
+        assert!(room.tables.writer("es_003").await.is_err(), "nothing goes on from there");
+        let found = room.tables.survey("es_003").await.expect("looked at").found;
+        assert!(found.len() == 1 && found[0].flaw.what.contains(what), "{found:?}");
+        tamper(&endpoint, &world, set(&sound, &sound_sha)).await;
+    }
+    assert_eq!(room.rows().await.len(), 20);
+    world.pointers.as_ref().expect("set").remove(scope("acme").tenant(), "es_003").await.expect("removed");
+    let error = ensure(&room.tables).await.expect_err("an empty table in its place would hide it");
+    assert!(error.kind() == ErrorKind::Damaged && error.to_string().contains("the control store knows it"), "{error}");
+    assert_eq!(room.tables.names().await.expect("told"), ["es_003"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_stand_in_glue_as_icebergs_own_readers_expect_them() {
+    let Some(world) = world().await else { return };
+    let room = world.room("acme-toys").await;
+    room.append("d0", 0, 10).await.expect("committed");
+    let name = format!("{:?}", world.pointers.as_ref().expect("set"));
+    let database = name.trim_start_matches("Glue(").trim_end_matches("*)").to_owned() + "acme_toys";
+    let client = account(&PrivateAws::ministack().expect("it is there").endpoint).await.config(crate::aws::Service::Glue);
+    let client = aws_sdk_glue::Client::new(&client);
+    let found = client.get_table().database_name(&database).name("es_003").send().await.expect("there").table.expect("told");
+    let table = room.load().await;
+    let parameters = found.parameters().expect("told");
+    let told = |key: &str| parameters.get(key).map(String::as_str);
+    assert_eq!((told("table_type"), told("metadata_location")), (Some("ICEBERG"), table.metadata_location()));
+    assert!(told("previous_metadata_location").is_some_and(|previous| previous.contains("/metadata/00000-")), "{parameters:?}");
+    assert_eq!(found.table_type(), Some("EXTERNAL_TABLE"));
+    let lies = found.storage_descriptor().expect("told");
+    assert_eq!(lies.location(), Some(table.metadata().location()));
+    let columns: Vec<(&str, &str)> = lies.columns().iter().map(|c| (c.name(), c.r#type().expect("typed"))).collect();
+    let expected = [
+        ("entry_summary_number", "string"),
+        ("entry_date", "date"),
+        ("duty", "decimal(18,2)"),
+        ("_line", "bigint"),
+        ("_as_of", "timestamp"),
+    ];
+    assert_eq!(columns, expected);
+    // What others put beside the pointer stays, and another tenant sees nothing of it.
+    assert_eq!(world.room("zenith").await.rows().await.len(), 0);
+    assert_eq!(room.tables.names().await.expect("told"), ["es_003"]);
+}
+
+/// The store is lost, Glue is not: what it points at is let go, and the tables are made anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pointers_of_a_lost_store_are_let_go_and_those_of_a_living_one_are_not() {
+    let Some(world) = world().await else { return };
+    let room = world.room("acme").await;
+    room.append("d0", 0, 10).await.expect("committed");
+    assert_eq!(room.tables.let_go().await.expect_err("in use").kind(), ErrorKind::Refused);
+    assert_eq!(room.rows().await.len(), 10);
+    let mut lost = World::new().await;
+    (lost.lake_url, lost.pointers, lost.keys) = (world.lake_url.clone(), world.pointers.clone(), world.keys.clone());
+    let error = lost.try_room("acme").await.err().expect("nobody knows what Glue points at");
+    assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+    let empty = lost.bare_room("acme").await;
+    empty.tables.let_go().await.expect("let go");
+    ensure(&empty.tables).await.expect("made anew");
+    empty.append("d0", 0, 10).await.expect("committed");
+    assert_eq!(empty.rows().await.len(), 10);
+}
