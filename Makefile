@@ -10,7 +10,7 @@ DEMO_LAKE ?= ./demo-lake
 help:
 	@echo "make demo          build the release binary and show the main job on a lake in ./demo-lake"
 	@echo "make test          everything the tests need, then the whole suite"
-	@echo "make test-aws      the same doors on AWS's side: KMS, S3, SES and SQS on emulators, S3 on Ceph as well (needs root for its packages)"
+	@echo "make test-aws      the same doors on AWS's side: KMS, S3, Glue, SES and SQS on emulators, S3 on Ceph as well (as root)"
 	@echo "make test-interop  Java Iceberg reads a demo lake (needs Java 17 and Maven; says so without)"
 	@echo "make chaos         faults at every door in random histories, kills, full disks, power cuts (an hour; CHAOS_SEED replays)"
 	@echo "make bench         ingest speed beside Polars and arrow-csv, and each stage beside its limit"
@@ -29,7 +29,7 @@ test: setup
 # `make test` runs these too, but for what needs Ceph, which it does not install.
 test-aws: setup
 	tests/aws/install.sh ceph >/dev/null
-	cargo test --workspace --locked -- --nocapture aws:: s3:: ses:: bucket conditions at_once
+	cargo test --workspace --locked -- --nocapture aws:: s3:: glue ses:: end_to_end:: bucket conditions at_once
 
 # Same feature set and profile as the tests, so that nothing is built twice. BONDED_BIN names another binary.
 test-interop: setup

@@ -13,7 +13,7 @@ use bonded_connectors::{
         aws::AwsKeys,
         keyring::{Keyring, RootSource},
     },
-    lake::{Lake, OpenStore, S3, Tables, is_s3, open_store},
+    lake::{Glue, Lake, OpenStore, Pointers, S3, Tables, is_s3, open_store},
     mail::proof::Names,
     oidc::Provider,
     raw::{RawZone, StoreKind},
@@ -28,7 +28,7 @@ use tokio::sync::OnceCell;
 use crate::{
     audit::{AuditEvent as Event, Change, keep},
     error::{Error, ErrorKind, Result},
-    settings::{KeyProvider, Settings, held, secret},
+    settings::{CatalogKind, KeyProvider, Settings, held, secret},
 };
 
 pub(crate) mod identity;
@@ -117,6 +117,9 @@ impl Lakehouse {
             // Whether it can be written, and what it does when two write at once.
             bucket.honours().await?;
         }
+        if let Some(pointers) = house.lake.pointers() {
+            pointers.check().await?;
+        }
         if house.control.asks_for_proof() {
             // Tenants of a lake from before PostgreSQL asked for proofs.
             for record in house.tenants().await? {
@@ -146,6 +149,10 @@ impl Lakehouse {
             Some(keys) => (keys, None),
             None => key_service(&settings, &secrets, account.as_ref(), doors.clock.clone()).await?,
         };
+        let pointers: Option<Arc<dyn Pointers>> = match (settings.catalog.kind, &account) {
+            (CatalogKind::Glue, Some(account)) => Some(Arc::new(Glue::open(account, &settings.catalog.database)?)),
+            _ => None,
+        };
         let (store, root, bucket) = match (doors.store, account) {
             (Some((store, root)), _) => (store, root, None),
             (None, Some(account)) if is_s3(&settings.lake) => {
@@ -163,7 +170,7 @@ impl Lakehouse {
         };
         let kind = if bucket.is_some() { StoreKind::S3 } else { StoreKind::FILES };
         let lake = Lake::new(store.clone(), &root, keys.clone(), doors.clock.clone()).with_encoders(settings.ingest.encoders_max);
-        let lake = lake.in_bucket(bucket);
+        let lake = lake.in_bucket(bucket).with_pointers(pointers);
         let raw = RawZone::new(store, keys.clone()).on(kind);
         let (identity, rooms) = (OnceCell::new(), rooms::Rooms::default());
         let names = OnceCell::new_with(doors.names);

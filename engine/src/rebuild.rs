@@ -82,7 +82,11 @@ enum Event {
 pub async fn rebuild(house: &Lakehouse, tenant: &Tenant, watch: &(dyn Fn(u64, u64) + Send + Sync)) -> Result<Rebuilt> {
     let name = tenant.scope.tenant().as_str();
     match standing(tenant).await? {
-        Standing::Fresh => tenant.audit(house.clock.as_ref(), ACTION, name, BEGUN).await?,
+        Standing::Fresh => {
+            // What the control store that is lost had pointed at, in a catalog that is not.
+            tenant.tables.let_go().await?;
+            tenant.audit(house.clock.as_ref(), ACTION, name, BEGUN).await?;
+        }
         Standing::Begun => {}
         Standing::Kept => {
             let message = format!("tenant {name} has a ledger here already; rebuild into another folder (--to), or --replace it");

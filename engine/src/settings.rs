@@ -14,6 +14,7 @@ mod alerts;
 mod api;
 mod audit;
 mod aws;
+mod catalog;
 mod desk;
 mod doctor;
 mod ingest;
@@ -30,6 +31,7 @@ pub use alerts::AlertSettings;
 pub use api::ApiSettings;
 pub use audit::AuditSettings;
 pub use aws::AwsSettings;
+pub use catalog::{CatalogKind, CatalogSettings};
 pub(crate) use desk::millis;
 pub use desk::{DeskSettings, MailSettings};
 pub use doctor::DoctorSettings;
@@ -70,6 +72,7 @@ pub struct Settings {
     pub watch: WatchSettings,
     pub secrets: SecretSettings,
     pub aws: AwsSettings,
+    pub catalog: CatalogSettings,
     pub doctor: DoctorSettings,
 }
 
@@ -145,6 +148,7 @@ impl Default for Settings {
             watch: WatchSettings::default(),
             secrets: SecretSettings::default(),
             aws: AwsSettings::default(),
+            catalog: CatalogSettings::default(),
             doctor: DoctorSettings::default(),
         }
     }

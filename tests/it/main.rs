@@ -27,6 +27,7 @@ mod end_to_end;
 mod faults;
 mod findings;
 mod fuzz_entry;
+mod glue;
 mod history;
 mod isolation;
 mod kill;

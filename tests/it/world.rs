@@ -22,6 +22,8 @@ pub struct World {
     /// Where its control store is, for the application and for the owner.
     pub postgres: Option<(String, String)>,
     pub bucket: Option<Bucket>,
+    /// Where the catalog is asked for, for a lake whose pointers are in Glue.
+    pub glue: Option<String>,
 }
 
 /// A lake in a bucket of an emulator, its keys at the emulator's KMS.
@@ -45,7 +47,7 @@ impl World {
 
     /// The same in this folder.
     pub fn under(folder: &Path) -> Self {
-        Self { folder: TempDir::new_in(folder).expect("a temporary folder"), postgres: None, bucket: None }.peopled()
+        Self { folder: TempDir::new_in(folder).expect("a temporary folder"), postgres: None, bucket: None, glue: None }.peopled()
     }
 
     /// The same with its control store in this PostgreSQL.
@@ -62,13 +64,23 @@ impl World {
 
     /// A folder and nothing in it.
     pub fn bare() -> Self {
-        Self { folder: TempDir::new().expect("a temporary folder"), postgres: None, bucket: None }
+        Self { folder: TempDir::new().expect("a temporary folder"), postgres: None, bucket: None, glue: None }
     }
 
     /// The same in this bucket; its control store in PostgreSQL where there is one, else in a folder of this machine.
     pub fn in_bucket(bucket: Bucket, cluster: Option<&PrivatePostgres>) -> Self {
         let postgres = cluster.map(|cluster| (cluster.url(), cluster.owner_url()));
         Self { bucket: Some(bucket), postgres, ..Self::bare() }
+    }
+
+    /// The same with its pointers in the Glue of this address.
+    pub fn beside_glue(self, endpoint: &str) -> Self {
+        Self { glue: Some(endpoint.to_owned()), ..self }
+    }
+
+    /// What its databases' names begin with; the emulator is shared, so it goes by the bucket.
+    pub fn glue_database(&self) -> String {
+        self.bucket.as_ref().expect("in a bucket").name.replace('-', "_")
     }
 
     /// How the console is told where the lake is.
@@ -127,6 +139,12 @@ impl World {
                 .env("AWS_EC2_METADATA_DISABLED", "true");
             if self.postgres.is_none() {
                 command.env("BONDED_STORE_FOLDER", self.lake());
+            }
+            if let Some(endpoint) = &self.glue {
+                command
+                    .env("BONDED_CATALOG_KIND", "glue")
+                    .env("BONDED_CATALOG_DATABASE", self.glue_database())
+                    .env("BONDED_AWS_GLUE_ENDPOINT", endpoint);
             }
         }
         command.arg("--lake").arg(self.lake_url()).args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());

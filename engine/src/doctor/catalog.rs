@@ -1,9 +1,15 @@
-//! Whether the catalog answers, and what it points at opens.
+//! Whether the catalog answers and holds to its versions, and what it points at opens.
 
 use super::{Chart, Looked, is_told_elsewhere};
 use crate::{error::Result, lakehouse::Lakehouse};
 
 pub(super) async fn look(house: &Lakehouse, looked: &Looked, chart: &mut Chart) -> Result<()> {
+    if let Some(pointers) = house.lake.pointers() {
+        match pointers.check().await {
+            Ok(()) => chart.ok(format!("{pointers:?}"), "answers, and refuses an update of a version that is no more"),
+            Err(error) => chart.failed(format!("{pointers:?}"), &error.into()),
+        }
+    }
     let (mut tenants, mut tables) = (0, 0);
     for scope in &looked.scopes {
         let told = async {

@@ -11,7 +11,7 @@ use bonded_connectors::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{KeyProvider, Settings, parse_duration};
+use super::{CatalogKind, KeyProvider, Settings, parse_duration};
 use crate::error::{Error, Result};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -113,12 +113,12 @@ impl Settings {
                 return Err(Error::setup(format!("settings: {setting} is for a lake on s3://, and `{}` is none", self.lake)));
             }
         }
-        Ok(())
+        self.check_catalog()
     }
 
     /// Whether any service of AWS is in use.
     pub fn uses_aws(&self) -> bool {
-        self.keys.provider == KeyProvider::Aws || is_s3(&self.lake)
+        self.keys.provider == KeyProvider::Aws || is_s3(&self.lake) || self.catalog.kind == CatalogKind::Glue
     }
 
     /// S3 asks the KMS for a tenant's key itself, so it must lie there.
