@@ -163,6 +163,10 @@ def main():
                                                f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{LAKE}/app/postgres-AbCdEf")),
         ("and not the owner's", False, may(app, APP, "secretsmanager:GetSecretValue",
                                            f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{LAKE}/owner/postgres-AbCdEf")),
+        *[(f"it {what} in its tenants' databases", True, may(app, APP, f"glue:{call}", f"arn:aws:glue:{REGION}:{ACCOUNT}:table/bonded_nordwind_toys/es_003"))
+          for what, call in {"sees a pointer": "GetTable", "makes one": "CreateTable", "moves one": "UpdateTable", "lets one go": "DeleteTable"}.items()],
+        ("it probes in the lake's own", True, may(app, APP, "glue:UpdateTable", f"arn:aws:glue:{REGION}:{ACCOUNT}:table/bonded/bonded_probe")),
+        ("it touches no other database", False, may(app, APP, "glue:UpdateTable", f"arn:aws:glue:{REGION}:{ACCOUNT}:table/finance/es_003")),
         ("it sends no mail to its queue", False, may(app, APP, "sqs:SendMessage", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{LAKE}-mail")),
         ("outside the regions it does nothing", False,
          may(app + load("regions.json"), APP, "kms:Decrypt", **owned, region="eu-central-1")),
