@@ -41,7 +41,8 @@ impl MailBucket {
         let wrong =
             |error| Error::new(ErrorKind::Setup, "ses.bucket and ses.prefix name no folder of a bucket").with_source(error);
         // What SES wrote lies under its own key; nothing is written here.
-        let s3 = S3::open(&url, account, Use { path_style, tenant_keys: false }).map_err(|error: Error| wrong(error))?;
+        let s3 =
+            S3::open(&url, account, Use { path_style, tenant_keys: false, retain: None }).map_err(|error: Error| wrong(error))?;
         Ok(Self { s3 })
     }
 
