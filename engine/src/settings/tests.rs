@@ -243,7 +243,7 @@ fn a_policy_for_keys_is_looked_at_with_the_settings_that_it_asks_for() {
 }
 
 #[test]
-fn a_store_of_objects_outside_of_aws_is_named_by_its_host() {
+fn a_store_of_objects_that_is_not_amazons_is_named_by_its_host() {
     let toml = |more: &str| format!("[aws]\ns3_endpoint = \"https://s3.acme.example:9000\"\nhosts_allowed = [{more}]");
     load(&toml("\"s3.acme.example\""), &[]).expect("named");
     for other in ["", "\"acme.example\"", "\"nas.acme.example\""] {
