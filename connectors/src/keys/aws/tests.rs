@@ -189,6 +189,7 @@ fn what_the_service_says_is_told_apart() {
         ("IncorrectKeyException", 400, ErrorKind::Refused, "does not open"),
         ("NotFoundException", 400, ErrorKind::Setup, "knows no key"),
         ("ThrottlingException", 400, ErrorKind::Retry, "too often"),
+        ("MalformedPolicyDocumentException", 400, ErrorKind::Setup, "keys.policy"),
         ("KMSInternalException", 500, ErrorKind::Retry, "failed"),
         ("ExpiredTokenException", 400, ErrorKind::Setup, "credentials"),
         ("", 503, ErrorKind::Retry, "failed"),

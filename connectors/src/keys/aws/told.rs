@@ -70,6 +70,11 @@ pub(super) fn answered(key: &KeyId, operation: &str, code: &str, status: u16) ->
             ErrorKind::Retry,
             format!("the key service is asked too often (key `{key}`): try again, or raise the account's quota"),
         ),
+        "MalformedPolicyDocumentException" => (
+            ErrorKind::Setup,
+            "the key service does not take the policy that keys.policy names: see that the roles in it exist, and its form"
+                .into(),
+        ),
         "ConflictException" => (ErrorKind::Retry, format!("key `{key}` is being changed: try again")),
         "LimitExceededException" => (ErrorKind::Setup, format!("the account's quota does not allow {operation}: raise it")),
         "KMSInternalException" | "DependencyTimeoutException" | "KeyUnavailableException" => {
