@@ -70,7 +70,7 @@ broken aws/database.yaml 'ManageMasterUserPassword: true' 'MasterUserPassword: n
 broken aws/identity.yaml 'MfaConfiguration: "ON"' 'MfaConfiguration: "OPTIONAL"' 'does not require an authenticator'
 broken aws/identity.yaml 'WriteAttributes: [email]' 'WriteAttributes: [email, "custom:tenant"]' 'write their own custom:tenant'
 broken prod.example.toml 'smtp = "file:/run/secrets/bonded-smtp"' 'smtp = "smtps://bonded:wet-lantern@mail.example"' 'holds a URL with a password'
-broken prod.example.toml 'passphrase = "file:' 'passphrase = "wet lanterns' 'holds a literal secret'
+broken prod.example.toml 'smtp = "file:' 'password = "wet lanterns' 'holds a literal secret'
 
 lint=(python3 "$tests/policies.py")
 broken aws/policies/tenant-key.json '"Null": {

@@ -14,12 +14,15 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
 use crate::{
+    aws::private_aws::PrivateAws,
     faults::seed,
     mail::shapes::{attached, entity, head, multipart, text},
     mail_in::{PLAIN, address, port},
+    postgres::private_postgres::PrivatePostgres,
     serve::{Server, wait_until},
+    ses::inbound::Inbound,
     tie_out,
-    world::{OTHER, TENANT, World, random_plan},
+    world::{Bucket, OTHER, TENANT, World, random_plan},
 };
 
 /// Mails of each tenant, each with all three reports on entries of its own.
@@ -87,6 +90,74 @@ fn answer(socket: &mut BufReader<TcpStream>) -> std::io::Result<String> {
 #[test]
 fn on_one_machine() {
     the_whole_way(&Embedded(World::new()));
+}
+
+/// On AWS, by `config/prod.example.toml` as it stands; what names an account or a secret is told apart, as one would.
+struct Production {
+    world: World,
+    inbound: Inbound,
+    _cluster: PrivatePostgres,
+}
+
+impl Production {
+    /// `None`, said aloud, where an emulator or PostgreSQL is not installed.
+    fn new() -> Option<Self> {
+        let (aws, others) = (PrivateAws::localstack()?, PrivateAws::ministack()?);
+        let (inbound, cluster) = (Inbound::start()?, PrivatePostgres::start()?);
+        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../config");
+        let role = |name: &str| format!("arn:aws:iam::000000000000:role/bonded-{name}");
+        let bucket = Bucket { endpoint: aws.endpoint.clone(), name: aws.lockable_bucket("bonded") };
+        let mut more = vec![
+            ("BONDED_CONFIG", format!("{config}/prod.example.toml")),
+            ("BONDED_KEYS_POLICY", format!("{config}/aws/policies/tenant-key.json")),
+            ("BONDED_KEYS_ACCOUNT_ID", "000000000000".to_owned()),
+            ("BONDED_KEYS_APP_ROLE", role("app")),
+            ("BONDED_KEYS_KEEPER_ROLE", role("keeper")),
+            ("BONDED_KEYS_READER_ROLE", role("reader")),
+        ];
+        more.extend(inbound.settings().into_iter().map(|(name, value)| (name, value.to_owned())));
+        let world = World::in_bucket(bucket, Some(&cluster)).beside_glue(&others.endpoint).told(more).peopled();
+        Some(Self { world, inbound, _cluster: cluster })
+    }
+}
+
+impl Profile for Production {
+    fn world(&self) -> &World {
+        &self.world
+    }
+
+    fn server(&self) -> Server {
+        Server::start_as(&self.world, "worker,ses", &[])
+    }
+
+    fn send(&self, _server: &Server, to: &str, mail: &[u8]) -> bool {
+        self.inbound.send("ace@sender.example", &[to], mail);
+        true
+    }
+
+    fn holds(&self) -> bool {
+        !self.inbound.is_drained()
+    }
+}
+
+#[test]
+fn on_the_production_profile() {
+    let Some(production) = Production::new() else { return };
+    the_whole_way(&production);
+    assert_eq!(production.inbound.dead(), 0);
+    // The doctor finds nothing broken but what the file names on a machine that this is not: a certificate, a password.
+    let world = production.world();
+    world.ok(&["maintain"]);
+    let told = String::from_utf8(world.run(&["--json", "doctor"]).stdout).expect("text");
+    let findings = crate::world::json_lines(&told).remove(0)["findings"].as_array().expect("a list").clone();
+    let probes = |verdict: &str| -> Vec<&str> {
+        let with = findings.iter().filter(|finding| finding["verdict"] == verdict);
+        with.filter_map(|finding| finding["probe"].as_str()).collect()
+    };
+    assert_eq!(probes("fail"), ["secrets", "certificate"], "{told}");
+    for probe in ["keys", "bucket", "catalog", "store", "queue", "ses"] {
+        assert!(probes("ok").contains(&probe), "{probe}: {told}");
+    }
 }
 
 struct Sent {

@@ -15,13 +15,11 @@ use serde_json::{Value, json};
 pub mod inbound;
 
 use crate::{
-    aws::private_aws::PrivateAws,
-    end_to_end::{Profile, the_whole_way},
     faults::seed,
     mail::shapes::{attached, head, multipart, text},
     mail_in::address,
     serve::{Server, wait_until},
-    world::{Bucket, MAIL_DOMAIN, OTHER, TENANT, World, csv, files_under, random_plan},
+    world::{MAIL_DOMAIN, OTHER, TENANT, World, csv, files_under, random_plan},
 };
 use inbound::{Inbound, PREFIX, RECEIVES_MAX, Taken};
 
@@ -32,41 +30,6 @@ pub fn reports_mail(corpus: &Corpus) -> Vec<u8> {
     let files = Report::ENTRY_SUMMARIES.into_iter().map(|report| attached(Corpus::file_name(report), &csv(corpus, report)));
     let parts: Vec<Vec<u8>> = [text("Your scheduled reports are attached.")].into_iter().chain(files).collect();
     [head("ACE Reports scheduled").into_bytes(), multipart("mixed", "b", &parts)].concat()
-}
-
-/// A lake in a bucket under KMS keys, its mail by SES.
-struct Cloud {
-    world: World,
-    inbound: Inbound,
-}
-
-impl Profile for Cloud {
-    fn world(&self) -> &World {
-        &self.world
-    }
-
-    fn server(&self) -> Server {
-        start(&self.world, &self.inbound, "ses,worker")
-    }
-
-    fn send(&self, _server: &Server, to: &str, mail: &[u8]) -> bool {
-        self.inbound.send(SENDER, &[to], mail);
-        true
-    }
-
-    fn holds(&self) -> bool {
-        !self.inbound.is_drained()
-    }
-}
-
-#[test]
-fn the_whole_way_from_ses_into_a_bucket_under_kms_keys() {
-    let (Some(aws), Some(inbound)) = (PrivateAws::localstack(), Inbound::start()) else { return };
-    let bucket = Bucket { endpoint: aws.endpoint.clone(), name: aws.bucket("bonded", false) };
-    let world = World::in_bucket(bucket, None).peopled();
-    let cloud = Cloud { world, inbound };
-    the_whole_way(&cloud);
-    assert_eq!((cloud.inbound.dead(), cloud.inbound.is_drained()), (0, true));
 }
 
 /// Without a report; `n` tells it from others.

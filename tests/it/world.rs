@@ -24,6 +24,8 @@ pub struct World {
     pub bucket: Option<Bucket>,
     /// Where the catalog is asked for, for a lake whose pointers are in Glue.
     pub glue: Option<String>,
+    /// What every command is told besides.
+    more: Vec<(&'static str, String)>,
 }
 
 /// A lake in a bucket of an emulator, its keys at the emulator's KMS.
@@ -47,7 +49,14 @@ impl World {
 
     /// The same in this folder.
     pub fn under(folder: &Path) -> Self {
-        Self { folder: TempDir::new_in(folder).expect("a temporary folder"), postgres: None, bucket: None, glue: None }.peopled()
+        Self {
+            folder: TempDir::new_in(folder).expect("a temporary folder"),
+            postgres: None,
+            bucket: None,
+            glue: None,
+            more: Vec::new(),
+        }
+        .peopled()
     }
 
     /// The same with its control store in this PostgreSQL.
@@ -64,7 +73,7 @@ impl World {
 
     /// A folder and nothing in it.
     pub fn bare() -> Self {
-        Self { folder: TempDir::new().expect("a temporary folder"), postgres: None, bucket: None, glue: None }
+        Self { folder: TempDir::new().expect("a temporary folder"), postgres: None, bucket: None, glue: None, more: Vec::new() }
     }
 
     /// The same in this bucket; its control store in PostgreSQL where there is one, else in a folder of this machine.
@@ -76,6 +85,11 @@ impl World {
     /// The same with its pointers in the Glue of this address.
     pub fn beside_glue(self, endpoint: &str) -> Self {
         Self { glue: Some(endpoint.to_owned()), ..self }
+    }
+
+    /// The same, every command told this besides.
+    pub fn told(self, more: Vec<(&'static str, String)>) -> Self {
+        Self { more, ..self }
     }
 
     /// What its databases' names begin with; the emulator is shared, so it goes by the bucket.
@@ -147,6 +161,7 @@ impl World {
                     .env("BONDED_AWS_GLUE_ENDPOINT", endpoint);
             }
         }
+        command.envs(self.more.iter().map(|(name, value)| (name, value)));
         command.arg("--lake").arg(self.lake_url()).args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         command
     }
