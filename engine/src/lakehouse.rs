@@ -331,6 +331,25 @@ impl Lakehouse {
         }
     }
 
+    /// Has a catalog beside the control store point at the scope's tables where it points at nothing: of a lake that was
+    /// restored, or whose pointers someone took away. A tenant that does not open is left as it is.
+    pub(crate) async fn put_pointers_back(&self, scope: &TenantScope) -> Result<()> {
+        if self.lake.pointers().is_none() {
+            return Ok(());
+        }
+        let tenant = match self.tenant(scope).await {
+            Ok(tenant) => tenant,
+            Err(error) if error.kind() == ErrorKind::Refused => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let made = tenant.tables.put_back().await?;
+        if made > 0 {
+            tenant.audit(self.clock.as_ref(), "catalog.put_back", scope.tenant().as_str(), &format!("{made} pointers")).await?;
+        }
+        tenant.ledger.close().await;
+        Ok(())
+    }
+
     /// The id and state of a tenant's key, also when it is disabled.
     pub async fn key_of(&self, tenant: &TenantId) -> Result<(KeyId, KeyState)> {
         let key = KeyId(self.record(tenant).await?.key_id);

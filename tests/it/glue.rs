@@ -82,6 +82,20 @@ fn the_spine_runs_with_its_pointers_in_glue_by_configuration_alone() {
     assert!(run.code != 0 && run.stderr.contains("the control store knows it"), "{} {}", run.code, run.stderr);
     let verified = world.run(&["verify"]);
     assert!(verified.code == 6 && String::from_utf8_lossy(&verified.stdout).contains("es_003"), "{}", verified.code);
+    world.ok(&["init"]);
+    assert_eq!(rows(&world, "es_003"), before);
+    assert!(world.ok(&["audit", "--tenant", TENANT]).contains("catalog.put_back"));
+
+    // The lake comes back under another prefix, with databases of its own.
+    let to = world.path("backup").display().to_string();
+    world.ok(&["backup", "--to", &to, "--copy"]);
+    let old = world.bucket.as_ref().expect("in a bucket");
+    let bucket = Bucket { endpoint: old.endpoint.clone(), name: format!("{}/again", old.name) };
+    let again = World::in_bucket(bucket, None).beside_glue(&glue.endpoint);
+    again.ok(&["restore", "--from", &to]);
+    assert_eq!(rows(&again, "es_003"), before);
+    assert!(again.ingest(TENANT, &files).iter().all(|receipt| receipt["duplicate"] == json!(true)));
+    again.ok(&["verify"]);
 }
 
 fn asked_away(glue: &PrivateAws, world: &World) {

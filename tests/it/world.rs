@@ -94,7 +94,8 @@ impl World {
 
     /// What its databases' names begin with; the emulator is shared, so it goes by the bucket.
     pub fn glue_database(&self) -> String {
-        self.bucket.as_ref().expect("in a bucket").name.replace('-', "_")
+        let name: String = self.bucket.as_ref().expect("in a bucket").name.chars().filter(char::is_ascii_alphanumeric).collect();
+        format!("t{}", &name[name.len() - 24..])
     }
 
     /// How the console is told where the lake is.

@@ -216,6 +216,20 @@ impl EncryptedCatalog {
         }
     }
 
+    /// Has the catalog beside the control store point at what that records, where it points at nothing. Answers how many it had
+    /// not.
+    pub(super) async fn put_back(&self) -> Result<usize> {
+        let Some(beside) = &self.beside else { return Ok(0) };
+        let mut made = 0;
+        for table in self.rows.names().await? {
+            let Some((location, Some(sha256))) = self.rows.pointer(&table).await? else { continue };
+            let ident = TableIdent::new(self.namespace.clone(), table.clone());
+            let loaded = self.load_at(&ident, &location, Some(&sha256)).await?;
+            made += usize::from(beside.put_back(&table, loaded.metadata(), &location, &sha256).await?);
+        }
+        Ok(made)
+    }
+
     /// Takes what a lost control store had pointed at out of the catalog beside it.
     pub(super) async fn let_go(&self) -> Result<()> {
         match &self.beside {

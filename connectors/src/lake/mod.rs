@@ -252,6 +252,14 @@ impl Tables {
         self.catalog.table_names().await
     }
 
+    /// Has a catalog beside the control store point at the tables of a restored lake; answers how many were not there.
+    ///
+    /// # Errors
+    /// `Refused` when it points elsewhere.
+    pub async fn put_back(&self) -> Result<usize> {
+        self.catalog.put_back().await
+    }
+
     /// Takes pointers that a lost control store had set out of the catalog beside it, so that tables are made anew.
     pub async fn let_go(&self) -> Result<()> {
         self.catalog.let_go().await

@@ -91,6 +91,9 @@ async fn check(settings: Settings, doors: Doors, restored: &Restored, output: &O
     }
     let house = Lakehouse::open(settings, doors).await?;
     let scopes: Vec<_> = restored.tenants.iter().cloned().map(scope).collect();
+    for scope in &scopes {
+        house.put_pointers_back(scope).await?;
+    }
     let verified = verify(&house, &scopes, Depth { quick: true }, std::sync::Arc::new(|_, _| {})).await?;
     for scope in &scopes {
         // A tenant whose key stays destroyed has no trail to write to.

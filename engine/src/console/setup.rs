@@ -39,6 +39,9 @@ pub async fn init(settings: Settings, doors: Doors, output: &Output) -> Result<u
     // So that the first `serve` has a certificate to show, and people know where it lies.
     api::prepare(&settings, doors.clock.now())?;
     let (house, new) = Lakehouse::init(settings, doors).await?;
+    for record in house.tenants().await? {
+        house.put_pointers_back(&scope(record.tenant)).await?;
+    }
     house.audit(super::actor(), "init", &lake, if new { "made" } else { "already there" }).await?;
     output.object(&Initialised { lake: lake.clone(), keys: keys.clone(), new }, || {
         let what = if new { "made" } else { "already there:" };

@@ -83,7 +83,9 @@ impl Beside {
             let from = kept.as_ref().map(|(location, _)| location.as_str());
             match (self.pointers.see(&self.tenant, table).await?, &kept) {
                 (None, None) => return Ok(None),
-                (None, Some(_)) => return Err(damaged(table, "is not there, and the control store knows it")),
+                (None, Some(_)) => {
+                    return Err(damaged(table, "is not there, and the control store knows it (`bonded init` puts it back)"));
+                }
                 (Some(seen), Some((location, sha256))) if seen.location == *location => {
                     return agreed(table, seen, sha256.clone()).map(Some);
                 }
@@ -266,6 +268,26 @@ impl Beside {
         }
         remember(connection, to, &sha256).await?;
         Ok(true)
+    }
+
+    /// Makes a pointer that the catalog does not have and our record does: of a lake that was restored. `false` when it is there.
+    ///
+    /// # Errors
+    /// `Refused` when the catalog has the table elsewhere.
+    pub async fn put_back(&self, table: &str, metadata: &TableMetadata, location: &str, sha256: &str) -> Result<bool> {
+        self.pointers.check().await?;
+        let entry = Entry { location, previous: None, sha256, metadata };
+        if self.pointers.see(&self.tenant, table).await?.is_none() && self.pointers.create(&self.tenant, table, &entry).await? {
+            return Ok(true);
+        }
+        match self.pointer(table).await {
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                let mend = "another lake has it, or it is newer: name another catalog.database";
+                Err(Error::new(ErrorKind::Refused, format!("table {table} of the catalog is none that was restored: {mend}")))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes all pointers of the tenant out of the catalog, which a new control store knows nothing of.

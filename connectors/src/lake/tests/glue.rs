@@ -396,3 +396,24 @@ async fn pointers_of_a_lost_store_are_let_go_and_those_of_a_living_one_are_not()
     empty.append("d0", 0, 10).await.expect("committed");
     assert_eq!(empty.rows().await.len(), 10);
 }
+
+/// Of a lake that was restored: the store came back, and the catalog is another one, or was emptied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pointers_that_the_store_records_are_put_back_where_there_are_none() {
+    let Some(mut world) = world().await else { return };
+    let endpoint = &PrivateAws::ministack().expect("it is there").endpoint;
+    let room = world.room("acme").await;
+    room.append("d0", 0, 10).await.expect("committed");
+    assert_eq!(room.tables.put_back().await.expect("all there"), 0);
+    let before = world.pointers.replace(glue(endpoint, &prefix()).await);
+    let restored = world.bare_room("acme").await;
+    assert_eq!(restored.tables.catalog.load(&restored.ident()).await.expect_err("no pointer").kind(), ErrorKind::Damaged);
+    assert_eq!(restored.tables.put_back().await.expect("made"), 1);
+    assert_eq!(restored.tables.put_back().await.expect("all there"), 0);
+    restored.append("d1", 10, 10).await.expect("committed");
+    assert_eq!(restored.rows().await.len(), 20);
+    // The catalog of before stands where the store does not know it any more: nothing of it is written over.
+    world.pointers = before;
+    let stale = world.bare_room("acme").await;
+    assert_eq!(stale.tables.put_back().await.expect_err("elsewhere").kind(), ErrorKind::Refused);
+}
