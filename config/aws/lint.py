@@ -22,7 +22,17 @@ TWINS = {
     "tenant-reader.json": ("roles.yaml", "TenantPolicy", "PolicyDocument"),
     "ses.json": ("roles.yaml", "SesPolicy", "PolicyDocument"),
     "regions.json": ("roles.yaml", "RegionsPolicy", "PolicyDocument"),
+    "lake-bucket.json": ("buckets.yaml", "LakePolicy", "PolicyDocument"),
 }
+# What the lake's bucket must refuse, and by which condition, where there is one.
+REFUSED = [
+    ("s3:BypassGovernanceRetention", "", "a retention to be bypassed"),
+    ("s3:DeleteObjectVersion", "", "versions of what is written once to be deleted"),
+    ("s3:PutObjectRetention", '"NumericLessThan": {"s3:object-lock-remaining-retention-days"', "a short retention"),
+    ("s3:PutObjectRetention", '"StringNotEquals": {"s3:object-lock-mode": "COMPLIANCE"', "a retention that some may bypass"),
+    ("s3:PutObjectLegalHold", "", "the application to hold objects for ever"),
+    ("s3:PutBucketObjectLockConfiguration", "", "the application to change the lock"),
+]
 SECRETS = [
     (re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b"), "an AWS access key"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"), "a private key"),
@@ -146,15 +156,38 @@ def bucket(where, name, resource, policies):
         breach(where, "stale uploads stay for ever")
     if resource.get("DeletionPolicy") != "Retain":
         breach(where, "the bucket is deleted with its stack")
-    if name in ("Raw", "Audit"):
-        retention = properties.get("ObjectLockConfiguration", {}).get("Rule", {}).get("DefaultRetention", {})
-        if properties.get("ObjectLockEnabled") is not True or retention.get("Mode") != "COMPLIANCE" or not retention.get("Days"):
-            breach(where, "the bucket is not write-once: object lock in compliance mode is missing")
+    if "DefaultRetention" in json.dumps(properties.get("ObjectLockConfiguration", {})):
+        breach(where, "a default retention keeps tables, staging and mail as well")
     own = [p for p in policies if p["Properties"]["Bucket"] == "${" + name + "}"]
     denied = [json.dumps(s.get("Condition", {})) for p in own for s in p["Properties"]["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"]
     for condition, what in (("aws:SecureTransport", "TLS"), ("aws:RequestedRegion", "the lake's regions"), ("aws:PrincipalArn", "the roles of this lake")):
         if not any(condition in d for d in denied):
             breach(where, f"its policy does not hold it to {what}")
+    if name == "LakeBucket":
+        lake_bucket(where, properties, own)
+
+
+def lake_bucket(where, properties, policies):
+    if properties.get("ObjectLockEnabled") is not True:
+        breach(where, "the bucket has no Object Lock, so that aws.retain is refused; nobody can add it later")
+    rules = properties.get("LifecycleConfiguration", {}).get("Rules", [])
+    if any(name in rule for rule in rules for name in ("ExpirationInDays", "ExpirationDate", "Expiration")):
+        breach(where, "a lifecycle rule deletes what is in use")
+    if not any(rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays") for rule in rules):
+        breach(where, "what maintenance removes is kept for ever, as old versions")
+    denied = [s for p in policies for s in p["Properties"]["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"]
+    for action, condition, what in REFUSED:
+        if not any(action in every(s["Action"]) and condition in json.dumps(s.get("Condition", {})) for s in denied):
+            breach(where, f"its policy allows {what}")
+
+
+def application(where, document):
+    """What the application cannot run without, where its settings say aws.retain and the bucket has versions."""
+    for folder in ("raw", "audit"):
+        may = {a for s in document["Statement"] for r in every(s["Resource"]) if r.endswith(f"/tenants/*/{folder}/*") for a in every(s["Action"])}
+        for action in ("s3:GetObjectVersion", "s3:GetObjectRetention", "s3:PutObjectRetention"):
+            if action not in may:
+                breach(where, f"the application may not {action} in {folder}")
 
 
 def template(path):
@@ -229,6 +262,8 @@ def main(folder):
             breach(path.name, f"is not JSON: {error}")
             continue
         policy(path.name, document, key_policy=path.name == "tenant-key.json")
+        if path.name == "app.json":
+            application(path.name, document)
         for statement in document["Statement"]:
             if f"`{statement.get('Sid')}`" not in told:
                 breach(path.name, f"policies/README.md does not say what {statement.get('Sid')} stops")

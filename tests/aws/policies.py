@@ -21,6 +21,7 @@ def load(name, tenant="nordwind"):
     for placeholder, value in {
         "AWS::Partition": "aws", "AWS::AccountId": ACCOUNT, "AWS::Region": REGION, "Lake": LAKE, "Tenant": tenant,
         "AppRoleArn": APP, "KeeperRoleArn": KEEPER, "TenantRoleArn": READER, "GlueDatabase": "bonded",
+        "RetainDaysMin": "1825", "RetainDaysMax": "3654",
     }.items():
         text = text.replace("${" + placeholder + "}", value)
     return json.loads(text.replace('"${Regions}"', '["us-east-1", "us-west-2"]'))["Statement"]
@@ -53,11 +54,23 @@ def meets(condition, request):
                 true = all(h not in values for h in held)
             elif plain in ("StringLike", "ArnLike"):
                 true = any(like(h, v) for h in held for v in values)
+            elif plain == "StringNotLike":
+                true = all(not like(h, v) for h in held for v in values)
+            elif plain == "NumericLessThan":
+                true = any(float(h) < float(v) for h in held for v in values)
+            elif plain == "NumericGreaterThan":
+                true = any(float(h) > float(v) for h in held for v in values)
             else:
                 sys.exit(f"this test does not know the operator {operator}")
             if not true:
                 return False
     return True
+
+
+def about(statement, resource, request):
+    tenant = request.get("aws:PrincipalTag/tenant", "\0")
+    named = lambda part: any(like(resource, r.replace("${aws:PrincipalTag/tenant}", tenant)) for r in every(statement[part]))
+    return named("Resource") if "Resource" in statement else not named("NotResource")
 
 
 def names(statement, principal):
@@ -76,8 +89,7 @@ def may(statements, principal, action, resource=KEY, **request):
         request["kms:EncryptionContextKeys"] = sorted(context)
     said = [s["Effect"] for s in statements
             if names(s, principal) and any(like(action, a) for a in every(s["Action"]))
-            and any(like(resource, r.replace("${aws:PrincipalTag/tenant}", request.get("aws:PrincipalTag/tenant", "\0")))
-                    for r in every(s["Resource"]))
+            and about(s, resource, request)
             and meets(s.get("Condition", {}), request)]
     return "Allow" in said and "Deny" not in said
 
@@ -86,8 +98,8 @@ def bound(**context):
     return {f"kms:EncryptionContext:{name}": value for name, value in context.items()}
 
 
-def through_s3(bucket, tenant):
-    arn = f"arn:aws:s3:::{LAKE}-{bucket}-{ACCOUNT}-{REGION}/tenants/{tenant}/object"
+def through_s3(tenant):
+    arn = f"arn:aws:s3:::{LAKE}-lake-{ACCOUNT}-{REGION}/tenants/{tenant}/object"
     return {"kms:ViaService": f"s3.{REGION}.amazonaws.com", "kms:EncryptionContext:aws:s3:arn": arn}
 
 
@@ -96,11 +108,19 @@ def bucket(name, path):
 
 
 def main():
-    key, app, keeper, reader, ses = (load(f"{n}.json") for n in ("tenant-key", "app", "keeper", "tenant-reader", "ses"))
+    key, app, keeper, reader, ses, shut = (
+        load(f"{n}.json") for n in ("tenant-key", "app", "keeper", "tenant-reader", "ses", "lake-bucket"))
     # An administrator's own policy, beside the key's: it must not help.
     anything = [{"Sid": "Admin", "Effect": "Allow", "Action": "*", "Resource": "*"}]
     ours, theirs = bound(tenant="nordwind", purpose="raw"), bound(tenant="sundial", purpose="raw")
     owned = {"aws:ResourceTag/bonded:lake": LAKE, "aws:ResourceTag/bonded:tenant": "nordwind"}
+    kept = {"s3:object-lock-mode": "COMPLIANCE", "s3:object-lock-remaining-retention-days": "1825.9"}
+    free = {"s3:object-lock-mode": "GOVERNANCE", "s3:object-lock-remaining-retention-days": "1825.9"}
+    days = lambda n: {"s3:object-lock-mode": "COMPLIANCE", "s3:object-lock-remaining-retention-days": n}
+    under = lambda algorithm, **key: {"s3:x-amz-server-side-encryption": algorithm} | {
+        "s3:x-amz-server-side-encryption-aws-kms-key-id": arn for arn in key.values()}
+    at = lambda path: bucket("lake", path)
+    whole = at("").rstrip("/")
     made = {"aws:RequestTag/bonded:lake": LAKE, "kms:KeySpec": "SYMMETRIC_DEFAULT", "kms:KeyUsage": "ENCRYPT_DECRYPT"}
     asked = [
         ("the application opens a raw object of the tenant", True, may(key, APP, "kms:Decrypt", **ours)),
@@ -111,9 +131,9 @@ def main():
         ("a context without a purpose is refused", False, may(key, APP, "kms:Decrypt", **bound(tenant="nordwind"))),
         ("and one with more than the two", False, may(key, APP, "kms:Decrypt", **ours, **bound(x="y"))),
         ("and one that names no tenant", False, may(key, APP, "kms:Decrypt", **bound(purpose="raw"))),
-        ("S3 opens for the application in the tenant's folder", True, may(key, APP, "kms:Decrypt", **through_s3("raw", "nordwind"))),
-        ("not in another tenant's", False, may(key, APP, "kms:Decrypt", **through_s3("raw", "sundial"))),
-        ("nor in one whose name begins alike", False, may(key, APP, "kms:Decrypt", **through_s3("raw", "nordwind-2"))),
+        ("S3 opens for the application in the tenant's folder", True, may(key, APP, "kms:Decrypt", **through_s3("nordwind"))),
+        ("not in another tenant's", False, may(key, APP, "kms:Decrypt", **through_s3("sundial"))),
+        ("nor in one whose name begins alike", False, may(key, APP, "kms:Decrypt", **through_s3("nordwind-2"))),
         ("the application does not disable the key", False, may(key, APP, "kms:DisableKey")),
         ("nor where its role is tagged not to", False, may(key, APP, "kms:DisableKey", **{"aws:PrincipalTag/bonded:keeps-keys": "false"})),
         ("it does where its role keeps keys", True, may(key, APP, "kms:ScheduleKeyDeletion", **{"aws:PrincipalTag/bonded:keeps-keys": "true"})),
@@ -139,19 +159,19 @@ def main():
         ("a reader without a tenant does not", False, may(key, READER, "kms:Decrypt")),
         ("no reader opens a raw object", False, may(key, READER, "kms:Decrypt", **ours, **{"aws:PrincipalTag/tenant": "nordwind"})),
 
-        ("the application puts into the raw zone", True, may(app, APP, "s3:PutObject", bucket("raw", "tenants/nordwind/raw/x"))),
-        ("and deletes nothing there", False, may(app, APP, "s3:DeleteObject", bucket("raw", "tenants/nordwind/raw/x"))),
-        ("nor a version", False, may(app, APP, "s3:DeleteObjectVersion", bucket("raw", "tenants/nordwind/raw/x"))),
-        ("nor of the audit trail", False, may(app, APP, "s3:DeleteObject", bucket("audit", "tenants/nordwind/audit/x"))),
-        ("nor where the warehouse holds raw objects, too", False, may(app, APP, "s3:DeleteObject", bucket("warehouse", "tenants/nordwind/raw/x"))),
-        ("staging it removes", True, may(app, APP, "s3:DeleteObject", bucket("warehouse", "tenants/nordwind/raw/staging/x"))),
-        ("it removes data files", True, may(app, APP, "s3:DeleteObject", bucket("warehouse", "tenants/nordwind/warehouse/es_003/x"))),
+        ("the application puts into the raw zone", True, may(app, APP, "s3:PutObject", bucket("lake", "tenants/nordwind/raw/x"))),
+        ("and deletes nothing there", False, may(app, APP, "s3:DeleteObject", bucket("lake", "tenants/nordwind/raw/x"))),
+        ("nor a version", False, may(app, APP, "s3:DeleteObjectVersion", bucket("lake", "tenants/nordwind/raw/x"))),
+        ("nor of the audit trail", False, may(app, APP, "s3:DeleteObject", bucket("lake", "tenants/nordwind/audit/x"))),
+        ("it reads them by version", True, may(app, APP, "s3:GetObjectVersion", bucket("lake", "tenants/nordwind/raw/x"))),
+        ("staging it removes", True, may(app, APP, "s3:DeleteObject", bucket("lake", "tenants/nordwind/raw/staging/x"))),
+        ("it removes data files", True, may(app, APP, "s3:DeleteObject", bucket("lake", "tenants/nordwind/warehouse/es_003/x"))),
         ("it reads received mail", True, may(app, APP, "s3:GetObject", bucket("mail", "inbound/x"))),
         ("it writes no mail", False, may(app, APP, "s3:PutObject", bucket("mail", "inbound/x"))),
-        ("it is told that an object is not there", True, may(app, APP, "s3:ListBucket", bucket("warehouse", "").rstrip("/"))),
-        ("and lists no folder but tenants'", False, may(app, APP, "s3:ListBucket", bucket("warehouse", "").rstrip("/"), **{"s3:prefix": "inbound/"})),
-        ("it sees what its bucket holds to", True, may(app, APP, "s3:PutObject", bucket("warehouse", "bonded.probe"))),
-        ("by these objects alone", False, may(app, APP, "s3:PutObject", bucket("warehouse", "bonded.other"))),
+        ("it is told that an object is not there", True, may(app, APP, "s3:ListBucket", bucket("lake", "").rstrip("/"))),
+        ("and lists no folder but tenants'", False, may(app, APP, "s3:ListBucket", bucket("lake", "").rstrip("/"), **{"s3:prefix": "inbound/"})),
+        ("it sees what its bucket holds to", True, may(app, APP, "s3:PutObject", bucket("lake", "bonded.probe"))),
+        ("by these objects alone", False, may(app, APP, "s3:PutObject", bucket("lake", "bonded.other"))),
         ("nor removes any", False, may(app, APP, "s3:DeleteObject", bucket("mail", "inbound/x"))),
         ("it takes a notification out of its queue", True, may(app, APP, "sqs:DeleteMessage", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{LAKE}-mail")),
         ("it takes none of the dead letters", False, may(app, APP, "sqs:ReceiveMessage", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{LAKE}-mail-dead")),
@@ -171,6 +191,46 @@ def main():
         ("outside the regions it does nothing", False,
          may(app + load("regions.json"), APP, "kms:Decrypt", **owned, region="eu-central-1")),
 
+        # What the lake's bucket itself refuses, beside what each may do by its own policy.
+        *[(f"the application puts into {folder}, by what the bucket says, too", True,
+           may(app + shut, APP, "s3:PutObject", at(f"tenants/nordwind/{folder}/x"), **under("aws:kms", key=KEY)))
+          for folder in ("raw", "raw/staging", "audit", "warehouse/es_003/data")],
+        ("and a part of an upload, which names no key", True, may(app + shut, APP, "s3:PutObject", at("tenants/nordwind/raw/staging/x"))),
+        ("nothing under S3's own key", False, may(app + shut, APP, "s3:PutObject", at("tenants/nordwind/raw/x"), **under("AES256"))),
+        ("nor under another account's", False, may(app + shut, APP, "s3:PutObject", at("tenants/nordwind/raw/x"),
+                                                    **under("aws:kms", key=f"arn:aws:kms:{REGION}:444455556666:key/1"))),
+        ("nothing without TLS", False, may(app + shut, APP, "s3:GetObject", at("tenants/nordwind/raw/x"), **{"aws:SecureTransport": "false"})),
+        ("nothing by an old TLS", False, may(app + shut, APP, "s3:GetObject", at("tenants/nordwind/raw/x"), **{"s3:TlsVersion": "1.1"})),
+        ("an administrator reads no object", False, may(anything + shut, ADMIN, "s3:GetObject", at("tenants/nordwind/warehouse/x"))),
+        ("a reader reads tables, by what the bucket says, too", True,
+         may(reader + shut, READER, "s3:GetObject", at("tenants/nordwind/warehouse/x"), **{"aws:PrincipalTag/tenant": "nordwind"})),
+        ("and nothing else, whatever IAM allows", False, may(anything + shut, READER, "s3:GetObject", at("tenants/nordwind/raw/x"))),
+        ("the application removes tables, whatever the bucket refuses", True, may(app + shut, APP, "s3:DeleteObject", at("tenants/nordwind/warehouse/es_003/x"))),
+        ("and staging", True, may(app + shut, APP, "s3:DeleteObject", at("tenants/nordwind/raw/staging/x"))),
+        *[(f"nobody removes {path}, whatever IAM allows", False, may(anything + shut, APP, "s3:DeleteObject", at(path)))
+          for path in ("tenants/nordwind/raw/x", "tenants/nordwind/audit/1-2", "root.url")],
+        *[(f"nobody deletes a version in {folder}", False, may(anything + shut, ADMIN, "s3:DeleteObjectVersion", at(f"tenants/nordwind/{folder}/x")))
+          for folder in ("raw", "audit")],
+        *[(f"the application keeps what lies in {folder}", True, may(app + shut, APP, "s3:PutObjectRetention", at(f"tenants/nordwind/{folder}/x"), **kept))
+          for folder in ("raw", "audit")],
+        *[(f"and sees in {folder} what is kept", True, may(app + shut, APP, "s3:GetObjectRetention", at(f"tenants/nordwind/{folder}/x")))
+          for folder in ("raw", "audit")],
+        ("nobody keeps a table", False, may(anything + shut, APP, "s3:PutObjectRetention", at("tenants/nordwind/warehouse/x"), **kept)),
+        ("nor what lies in staging", False, may(anything + shut, APP, "s3:PutObjectRetention", at("tenants/nordwind/raw/staging/x"), **kept)),
+        ("nor in a mode that some may bypass", False, may(anything + shut, APP, "s3:PutObjectRetention", at("tenants/nordwind/raw/x"), **free)),
+        ("nor in none, which would take one back", False, may(anything + shut, APP, "s3:PutObjectRetention", at("tenants/nordwind/raw/x"))),
+        ("nor for less than the template's days", False, may(anything + shut, APP, "s3:PutObjectRetention", at("tenants/nordwind/raw/x"), **days("1824"))),
+        ("nor for more than its most", False, may(anything + shut, APP, "s3:PutObjectRetention", at("tenants/nordwind/raw/x"), **days("36500"))),
+        ("ten years are allowed", True, may(app + shut, APP, "s3:PutObjectRetention", at("tenants/nordwind/raw/x"), **days("3653"))),
+        ("and an administrator keeps nothing", False, may(anything + shut, ADMIN, "s3:PutObjectRetention", at("tenants/nordwind/raw/x"), **kept)),
+        ("nobody bypasses a retention", False, may(anything + shut, ADMIN, "s3:BypassGovernanceRetention", at("tenants/nordwind/warehouse/x"))),
+        ("the application holds nothing for ever", False, may(anything + shut, APP, "s3:PutObjectLegalHold", at("tenants/nordwind/raw/x"))),
+        *[(f"nor does it {call.removeprefix('s3:')}", False, may(anything + shut, APP, call, whole))
+          for call in ("s3:PutBucketObjectLockConfiguration", "s3:PutLifecycleConfiguration", "s3:PutBucketVersioning", "s3:PutBucketPolicy")],
+        ("whoever deploys sets the bucket up", True, may(anything + shut, ADMIN, "s3:PutLifecycleConfiguration", whole)),
+        ("and does not delete it", False, may(anything + shut, ADMIN, "s3:DeleteBucket", whole)),
+        ("outside the regions the bucket does nothing", False, may(anything + shut, APP, "s3:GetObject", at("tenants/nordwind/raw/x"), region="eu-central-1")),
+
         ("the keeper makes keys that it may mend", True, may(keeper, KEEPER, "kms:CreateKey", **made, **{"kms:BypassPolicyLockoutSafetyCheck": "false"})),
         ("and no others", False, may(keeper, KEEPER, "kms:CreateKey", **made, **{"kms:BypassPolicyLockoutSafetyCheck": "true"})),
         ("the application makes keys whose policy shuts it out, where its role keeps keys", True,
@@ -178,12 +238,12 @@ def main():
         ("and of no other lake", False,
          may(keeper, APP, "kms:CreateKey", **made | {"aws:RequestTag/bonded:lake": "other", "kms:BypassPolicyLockoutSafetyCheck": "true", "aws:PrincipalTag/bonded:keeps-keys": "true"})),
         ("the keeper's own policy uses no key", False, any(may(keeper, KEEPER, a, **owned) for a in ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:CreateGrant"))),
-        ("a reader reads its tenant's tables", True, may(reader, READER, "s3:GetObject", bucket("warehouse", "tenants/nordwind/warehouse/x"), **{"aws:PrincipalTag/tenant": "nordwind"})),
-        ("not another's", False, may(reader, READER, "s3:GetObject", bucket("warehouse", "tenants/sundial/warehouse/x"), **{"aws:PrincipalTag/tenant": "nordwind"})),
-        ("and none without a tenant", False, may(reader, READER, "s3:GetObject", bucket("warehouse", "tenants/nordwind/warehouse/x"))),
+        ("a reader reads its tenant's tables", True, may(reader, READER, "s3:GetObject", bucket("lake", "tenants/nordwind/warehouse/x"), **{"aws:PrincipalTag/tenant": "nordwind"})),
+        ("not another's", False, may(reader, READER, "s3:GetObject", bucket("lake", "tenants/sundial/warehouse/x"), **{"aws:PrincipalTag/tenant": "nordwind"})),
+        ("and none without a tenant", False, may(reader, READER, "s3:GetObject", bucket("lake", "tenants/nordwind/warehouse/x"))),
         ("and uses no other tenant's key", False, may(reader, READER, "kms:Decrypt", **owned, **{"aws:PrincipalTag/tenant": "sundial"})),
         ("SES writes where mail comes in", True, may(ses, f"{ROLE}{LAKE}-ses", "s3:PutObject", bucket("mail", "inbound/x"))),
-        ("and nowhere else", False, may(ses, f"{ROLE}{LAKE}-ses", "s3:PutObject", bucket("raw", "tenants/nordwind/raw/x"))),
+        ("and nowhere else", False, may(ses, f"{ROLE}{LAKE}-ses", "s3:PutObject", bucket("lake", "tenants/nordwind/raw/x"))),
         ("SES uses no tenant's key", False, may(ses, f"{ROLE}{LAKE}-ses", "kms:Decrypt", **owned, **{"aws:ResourceTag/bonded:role": "tenant"})),
     ]
     wrong = [what for what, wanted, said in asked if wanted != said]

@@ -51,7 +51,7 @@ fn the_policy_in_config_is_filled_whole_for_each_tenant() {
         "role/keepers/acme-keeper",
         "role/acme-reader",
         "s3.us-east-1.amazonaws.com",
-        "arn:aws:s3:::acme-warehouse-111122223333-us-east-1/tenants/acme-toys/*",
+        "arn:aws:s3:::acme-lake-111122223333-us-east-1/tenants/acme-toys/*",
     ] {
         assert!(policy.contains(part), "{part} is not in {policy}");
     }
@@ -149,5 +149,5 @@ fn another_partition_is_told_by_its_region() {
         ..named()
     };
     let policy = PolicyTemplate::read(TEMPLATE.as_bytes(), "acme", &gov).unwrap().filled(&acme()).unwrap();
-    assert!(policy.contains("arn:aws-us-gov:s3:::acme-raw-111122223333-us-gov-west-1"), "{policy}");
+    assert!(policy.contains("arn:aws-us-gov:s3:::acme-lake-111122223333-us-gov-west-1"), "{policy}");
 }
