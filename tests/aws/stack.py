@@ -6,6 +6,9 @@ What an emulator has no type for is taken out before, named, and not tested; wha
 Nothing here shows that AWS enforces a policy: no emulator does. Needs boto3 and PyYAML.
 """
 
+import base64
+import datetime
+import hashlib
 import json
 import pathlib
 import re
@@ -14,10 +17,16 @@ import time
 
 import boto3
 import yaml
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.httpsession import URLLib3Session
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "config" / "aws"
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(FOLDER / "policies"))
+from fill import filled  # noqa: E402
 REGION = "us-east-1"
 LAKE = "bonded-test"
 # What each emulator does not have: types (and what cannot be without them), and properties that it takes and forgets. A
@@ -110,6 +119,18 @@ def remove(document, name):
             del document["Outputs"][output]
 
 
+def keep_by_itself(session, url, version, days):
+    """One object's retention, asked for as Bonded does (`put_retention` in connectors/src/lake/s3/retention.rs); the status."""
+    until = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    body = (f'<Retention xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Mode>COMPLIANCE</Mode>'
+            f"<RetainUntilDate>{until}</RetainUntilDate></Retention>")
+    digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+    request = AWSRequest("PUT", f"{url}?retention=&versionId={version}", data=body.encode(),
+                         headers={"x-amz-sdk-checksum-algorithm": "SHA256", "x-amz-checksum-sha256": digest})
+    S3SigV4Auth(session.get_credentials(), "s3", REGION).add_auth(request)
+    return URLLib3Session().send(request.prepare()).status_code
+
+
 def main(endpoint):
     config = Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"})
     session = boto3.Session("test", "test", region_name=REGION)
@@ -163,7 +184,13 @@ def main(endpoint):
         "TrailLogGroup": "trail",
     })
 
-    for name, days in (("Raw", 1827), ("Warehouse", None), ("Audit", 3653), ("Mail", None)):
+    def written(name, **more):
+        """A policy of config/aws/policies, as it must stand there."""
+        given = {"AWS::Partition": "aws", "AWS::AccountId": account, "AWS::Region": REGION, "Lake": LAKE, "Regions": "us-east-1,us-west-2",
+                 "AppRoleArn": out["AppRoleArn"], "KeeperRoleArn": out["KeeperRoleArn"], "TenantRoleArn": out["TenantRoleArn"]}
+        return filled(json.loads((FOLDER / "policies" / name).read_text()), given | more)
+
+    for name, days in (("Lake", 7), ("Mail", 2)):
         bucket = out[f"{name}Bucket"]
         holds(f"{name}: named by lake, account and region", bucket == f"{LAKE}-{name.lower()}-{account}-{REGION}")
         encryption = asked(s3.get_bucket_encryption, Bucket=bucket) or {"ServerSideEncryptionConfiguration": {"Rules": []}}
@@ -173,26 +200,41 @@ def main(endpoint):
         holds(f"{name}: versioned", s3.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled")
         block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
         holds(f"{name}: no public access", len(block) == 4 and all(block.values()))
-        lock = asked(s3.get_object_lock_configuration, {}, Bucket=bucket).get("ObjectLockConfiguration", {}).get("Rule", {})
-        wanted = {"Mode": "COMPLIANCE", "Days": days}
-        if days:
-            holds(f"{name}: locked for {days} days, in compliance mode", lock.get("DefaultRetention") == wanted, "object lock")
-        else:
-            holds(f"{name}: not locked", not lock)
+        lock = asked(s3.get_object_lock_configuration, {}, Bucket=bucket).get("ObjectLockConfiguration", {})
+        holds(f"{name}: no default retention", "Rule" not in lock)
         rules = asked(s3.get_bucket_lifecycle_configuration, {}, Bucket=bucket).get("Rules", [])
-        stale = [r for r in rules if r.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation") == 2]
+        stale = [r for r in rules if r.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation") == days]
         holds(f"{name}: stale uploads end", len(stale) == 1, "lifecycle")
         sids = {s["Sid"] for s in json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]}
         holds(f"{name}: its policy", {"OnlyOverTls", "OnlyFromTheLakesRegions", "NobodyElseTouchesObjects"} <= sids)
 
-    # Locked objects stay: this much the emulator enforces by itself.
-    version = s3.put_object(Bucket=out["RawBucket"], Key="tenants/nordwind/raw/object", Body=b"sealed")["VersionId"]
-    try:
-        s3.delete_object(Bucket=out["RawBucket"], Key="tenants/nordwind/raw/object", VersionId=version)
-        kept = False
-    except ClientError as error:
-        kept = error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
-    holds("a raw object that lies there cannot be deleted", kept, "object lock")
+    lake = out["LakeBucket"]
+    lock = asked(s3.get_object_lock_configuration, {}, Bucket=lake).get("ObjectLockConfiguration", {})
+    holds("Lake: Object Lock is there, as aws.retain asks", lock.get("ObjectLockEnabled") == "Enabled", "object lock")
+    rules = asked(s3.get_bucket_lifecycle_configuration, {}, Bucket=lake).get("Rules", [])
+    old = [r for r in rules if r.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays") == 30]
+    holds("Lake: old versions end after a month", len(old) == 1, "lifecycle")
+    deployed = json.loads(s3.get_bucket_policy(Bucket=lake)["Policy"])
+    holds("Lake: its policy is policies/lake-bucket.json, filled in",
+          deployed == written("lake-bucket.json", RetainDaysMin="1825", RetainDaysMax="3654"))
+
+    # What is kept stays, and nothing else does: this much the emulator enforces by itself.
+    def deleted(key, version):
+        try:
+            s3.delete_object(Bucket=lake, Key=key, VersionId=version)
+            return 204
+        except ClientError as error:
+            return error.response["ResponseMetadata"]["HTTPStatusCode"]
+
+    kept, table, staged = (f"tenants/nordwind/{path}" for path in ("raw/9f86d0", "warehouse/es_003/data", "raw/staging/one"))
+    versions = {key: s3.put_object(Bucket=lake, Key=key, Body=b"sealed")["VersionId"] for key in (kept, table, staged)}
+    holds("a raw object takes its retention as Bonded asks for it",
+          keep_by_itself(session, f"{endpoint}/{lake}/{kept}", versions[kept], 1826) == 200, "object lock")
+    told = asked(s3.get_object_retention, {}, Bucket=lake, Key=kept).get("Retention", {})
+    left = (told["RetainUntilDate"] - datetime.datetime.now(datetime.timezone.utc)).total_seconds() / 86400 if told else 0
+    holds("and tells it: compliance mode, 1826 days", told.get("Mode") == "COMPLIANCE" and 1825.9 < left <= 1826, "object lock")
+    holds("its version cannot be deleted", deleted(kept, versions[kept]) == 403, "object lock")
+    holds("a table's and one in staging can", [deleted(key, versions[key]) for key in (table, staged)] == [204, 204])
 
     queue = out["MailQueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
@@ -224,12 +266,7 @@ def main(endpoint):
     rotation = kms.get_key_rotation_status(KeyId=key["KeyId"])
     holds("tenant key: rotates each year", rotation["KeyRotationEnabled"] and rotation.get("RotationPeriodInDays", 365) == 365)
     policy = json.loads(kms.get_key_policy(KeyId=key["KeyId"], PolicyName="default")["Policy"])
-    written = (FOLDER / "policies" / "tenant-key.json").read_text()
-    for placeholder, value in {"AWS::Partition": "aws", "AWS::AccountId": account, "AWS::Region": REGION, "Lake": LAKE, "Tenant": "nordwind",
-                               "AppRoleArn": out["AppRoleArn"], "KeeperRoleArn": out["KeeperRoleArn"],
-                               "TenantRoleArn": out["TenantRoleArn"]}.items():
-        written = written.replace("${" + placeholder + "}", value)
-    holds("tenant key: its policy is policies/tenant-key.json, filled in", policy == json.loads(written))
+    holds("tenant key: its policy is policies/tenant-key.json, filled in", policy == written("tenant-key.json", Tenant="nordwind"))
     tags = {t["TagKey"]: t["TagValue"] for t in kms.list_resource_tags(KeyId=key["KeyId"])["Tags"]}
     holds("tenant key: tagged with lake and tenant", (tags.get("bonded:lake"), tags.get("bonded:tenant")) == (LAKE, "nordwind"))
 
@@ -245,7 +282,7 @@ def main(endpoint):
 
     if emulator == "ministack":
         glue = client("glue").get_database(Name="bonded")["Database"]
-        holds("Glue database: over the warehouse", glue["LocationUri"] == f"s3://{out['WarehouseBucket']}/tenants/")
+        holds("Glue database: over the tenants' folders", glue["LocationUri"] == f"s3://{lake}/tenants/")
 
         rds = client("rds")
         cluster = rds.describe_db_clusters(DBClusterIdentifier=LAKE)["DBClusters"][0]
