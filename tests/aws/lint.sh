@@ -41,11 +41,31 @@ PYTHON
 lint=(aws/lint.sh)
 broken aws/buckets.yaml 'Type: AWS::S3::BucketPolicy' 'Type: AWS::S3::BucketPoliccy' 'E3006\|E3001'
 broken aws/buckets.yaml 'BlockPublicPolicy: true' 'BlockPublicPolicy: false' 'does not block public access'
-broken aws/buckets.yaml 'DaysAfterInitiation: 2 }' 'DaysAfterInitiation: two }' 'E3012'
+broken aws/buckets.yaml 'DaysAfterInitiation: 7 }' 'DaysAfterInitiation: seven }' 'E3012'
 # The rest is lint.py's alone, and cfn-lint is slow.
 lint=(env PYTHONDONTWRITEBYTECODE=1 "${BONDED_STACK_PACKAGES:-${XDG_CACHE_HOME:-$HOME/.cache}/bonded/stacks}/lint/bin/python" aws/lint.py)
 broken aws/buckets.yaml 'SSEAlgorithm: aws:kms' 'SSEAlgorithm: AES256' 'not encrypted under a key of ours'
-broken aws/buckets.yaml 'Mode: COMPLIANCE' 'Mode: GOVERNANCE' 'not write-once'
+broken aws/buckets.yaml 'ObjectLockEnabled: true' 'ObjectLockEnabled: false' 'has no Object Lock'
+broken aws/buckets.yaml 'ObjectLockEnabled: true' 'ObjectLockEnabled: true
+      ObjectLockConfiguration:
+        ObjectLockEnabled: Enabled
+        Rule: { DefaultRetention: { Mode: COMPLIANCE, Days: 1827 } }' 'LakeBucket: a default retention keeps tables'
+broken aws/buckets.yaml $'      VersioningConfiguration: { Status: Enabled }\n      LifecycleConfiguration:\n        Rules:\n          - Id: stale-uploads\n            Status: Enabled\n            AbortIncompleteMultipartUpload: { DaysAfterInitiation: 2 }' \
+    $'      VersioningConfiguration: { Status: Enabled }\n      ObjectLockConfiguration: { Rule: { DefaultRetention: { Mode: GOVERNANCE, Days: 1 } } }\n      LifecycleConfiguration:\n        Rules:\n          - Id: stale-uploads\n            Status: Enabled\n            AbortIncompleteMultipartUpload: { DaysAfterInitiation: 2 }' 'Mail: a default retention keeps'
+broken aws/buckets.yaml 'NoncurrentVersionExpiration: { NoncurrentDays: 30 }' 'ExpirationInDays: 30' 'a lifecycle rule deletes what is in use'
+broken aws/buckets.yaml 'NoncurrentVersionExpiration: { NoncurrentDays: 30 }' 'Prefix: tenants/' 'is kept for ever, as old versions'
+broken aws/buckets.yaml '[s3:BypassGovernanceRetention]' '[s3:RestoreObject]' 'allows a retention to be bypassed'
+broken aws/buckets.yaml '[s3:DeleteObjectVersion, s3:PutObjectAcl]' '[s3:PutObjectAcl]' 'allows versions of what is written once to be deleted'
+broken aws/buckets.yaml 'NumericLessThan: { s3:object-lock' 'NumericEquals: { s3:object-lock' 'allows a short retention'
+broken aws/buckets.yaml 's3:object-lock-mode: COMPLIANCE' 's3:object-lock-mode: GOVERNANCE' 'allows a retention that some may bypass'
+broken aws/buckets.yaml '[s3:PutObjectLegalHold]' '[s3:PutObjectTagging]' 'allows the application to hold objects for ever'
+broken aws/buckets.yaml '- s3:PutBucketObjectLockConfiguration' '- s3:PutBucketTagging' 'allows the application to change the lock'
+broken aws/policies/lake-bucket.json '"Effect": "Deny"' '"Effect": "Allow"' 'allows everybody'
+broken aws/policies/lake-bucket.json '"${RetainDaysMin}"' '"1"' 'lake-bucket.json: is not what buckets.yaml says'
+broken aws/policies/app.json '"s3:PutObjectRetention",' '' 'may not s3:PutObjectRetention in raw'
+broken aws/policies/app.json '"s3:GetObjectRetention",' '' 'may not s3:GetObjectRetention in audit'
+broken aws/policies/app.json '"s3:GetObjectVersion",' '' 'may not s3:GetObjectVersion in raw'
+broken aws/roles.yaml $'              - s3:PutObjectRetention\n' '' 'app.json: is not what roles.yaml says'
 broken aws/buckets.yaml 'aws:SecureTransport' 'aws:ViaAWSService' 'does not hold it to TLS'
 broken aws/mail.yaml 'RedrivePolicy:' 'RedriveAllowPolicy:' 'no dead-letter queue'
 broken aws/mail.yaml 'KmsMasterKeyId: !Ref ServicesKeyArn' 'DisplayName: mail' 'the topic is not encrypted'
@@ -95,6 +115,25 @@ broken aws/policies/app.json '"aws:ResourceTag/bonded:lake": "${Lake}"' '"aws:Re
 broken aws/policies/keeper.json '"aws:PrincipalTag/bonded:keeps-keys": "true",' '' 'FAIL and no others'
 broken aws/policies/app.json '"StringLikeIfExists"' '"StringLike"' 'FAIL it is told that an object'
 broken aws/policies/app.json 'bonded.probe"' 'bonded.*"' 'FAIL by these objects alone'
+broken aws/policies/app.json '"s3:PutObjectRetention",' '' 'FAIL the application keeps what lies in raw'
+broken aws/policies/app.json '"s3:GetObjectVersion",' '' 'FAIL it reads them by version'
+broken aws/policies/lake-bucket.json '"NumericLessThan": {
+          "s3:object-lock' '"NumericGreaterThan": {
+          "s3:object-lock' 'FAIL nor for less than'
+broken aws/policies/lake-bucket.json '"${RetainDaysMax}"' '"40000"' 'FAIL nor for more than its most'
+broken aws/policies/lake-bucket.json '"s3:object-lock-mode": "COMPLIANCE"' '"s3:object-lock-mode": ["COMPLIANCE", "GOVERNANCE"]' 'FAIL nor in a mode that some may bypass'
+broken aws/policies/lake-bucket.json '"s3:DeleteObjectVersion",' '' 'FAIL nobody deletes a version in audit'
+broken aws/policies/lake-bucket.json '/tenants/*/raw/staging/*"
+      ]' '/tenants/*/raw/*"
+      ]' 'FAIL nobody removes tenants/nordwind/raw/x'
+broken aws/policies/lake-bucket.json '"Sid": "NotWhatLiesInStaging",
+      "Effect": "Deny"' '"Sid": "NotWhatLiesInStaging",
+      "Effect": "Allow"' 'FAIL nor what lies in staging'
+broken aws/policies/lake-bucket.json '"Sid": "ReadersReachTablesAlone",
+      "Effect": "Deny"' '"Sid": "ReadersReachTablesAlone",
+      "Effect": "Allow"' 'FAIL and nothing else, whatever IAM allows'
+broken aws/policies/lake-bucket.json ':${AWS::AccountId}:key/*' ':*:key/*' "FAIL nor under another account's"
+broken aws/policies/lake-bucket.json '"s3:x-amz-server-side-encryption": "aws:kms"' '"s3:x-amz-server-side-encryption": ["aws:kms", "AES256"]' "FAIL nothing under S3's own key"
 broken aws/policies/keeper.json '"kms:DescribeKey"' '"kms:Decrypt"' "FAIL the keeper's own policy"
 broken aws/policies/tenant-reader.json '/tenants/${aws:PrincipalTag/tenant}/warehouse/*"
     }' '/tenants/*"
@@ -107,6 +146,11 @@ given="AWS::AccountId=111122223333 AWS::Region=us-east-1 Lake=bonded Tenant=nord
 if aws/policies/fill.py tenant-key.json $given >/dev/null 2>&1; then echo "FAIL fill.py left a placeholder"; failed=1; fi
 # shellcheck disable=SC2086
 if aws/policies/fill.py tenant-key.json $given TenantRoleArn=t | grep -F '${'; then echo "FAIL fill.py left a placeholder"; failed=1; fi
+bucket="Regions=us-east-1,us-west-2 TenantRoleArn=t RetainDaysMax=3654"
+# shellcheck disable=SC2086
+if aws/policies/fill.py lake-bucket.json $given $bucket >/dev/null 2>&1; then echo "FAIL fill.py left a placeholder"; failed=1; fi
+# shellcheck disable=SC2086
+if aws/policies/fill.py lake-bucket.json $given $bucket RetainDaysMin=1825 | grep -F '${'; then echo "FAIL fill.py left a placeholder"; failed=1; fi
 
 echo "$tried ways to break it"
 exit $failed
