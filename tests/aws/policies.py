@@ -99,12 +99,14 @@ def bound(**context):
 
 
 def through_s3(tenant):
-    arn = f"arn:aws:s3:::{LAKE}-lake-{ACCOUNT}-{REGION}/tenants/{tenant}/object"
+    arn = f"arn:aws:s3:::{LAKE}-lake-{ACCOUNT}-{REGION}/lake/tenants/{tenant}/object"
     return {"kms:ViaService": f"s3.{REGION}.amazonaws.com", "kms:EncryptionContext:aws:s3:arn": arn}
 
 
 def bucket(name, path):
-    return f"arn:aws:s3:::{LAKE}-{name}-{ACCOUNT}-{REGION}/{path}"
+    """Of the lake's bucket, a path in the lake; without one the bucket."""
+    within = {"lake": "lake/"}.get(name, "")
+    return f"arn:aws:s3:::{LAKE}-{name}-{ACCOUNT}-{REGION}" + (f"/{within}{path}" if path else "")
 
 
 def main():
@@ -120,7 +122,7 @@ def main():
     under = lambda algorithm, **key: {"s3:x-amz-server-side-encryption": algorithm} | {
         "s3:x-amz-server-side-encryption-aws-kms-key-id": arn for arn in key.values()}
     at = lambda path: bucket("lake", path)
-    whole = at("").rstrip("/")
+    whole = at("")
     made = {"aws:RequestTag/bonded:lake": LAKE, "kms:KeySpec": "SYMMETRIC_DEFAULT", "kms:KeyUsage": "ENCRYPT_DECRYPT"}
     asked = [
         ("the application opens a raw object of the tenant", True, may(key, APP, "kms:Decrypt", **ours)),
@@ -168,8 +170,11 @@ def main():
         ("it removes data files", True, may(app, APP, "s3:DeleteObject", bucket("lake", "tenants/nordwind/warehouse/es_003/x"))),
         ("it reads received mail", True, may(app, APP, "s3:GetObject", bucket("mail", "inbound/x"))),
         ("it writes no mail", False, may(app, APP, "s3:PutObject", bucket("mail", "inbound/x"))),
-        ("it is told that an object is not there", True, may(app, APP, "s3:ListBucket", bucket("lake", "").rstrip("/"))),
-        ("and lists no folder but tenants'", False, may(app, APP, "s3:ListBucket", bucket("lake", "").rstrip("/"), **{"s3:prefix": "inbound/"})),
+        ("it is told that an object is not there", True, may(app, APP, "s3:ListBucket", bucket("lake", ""))),
+        ("and lists no folder but tenants'", False, may(app, APP, "s3:ListBucket", bucket("lake", ""), **{"s3:prefix": "inbound/"})),
+        ("a tenant's it lists", True, may(app, APP, "s3:ListBucket", bucket("lake", ""), **{"s3:prefix": "lake/tenants/nordwind/raw/"})),
+        ("and sees whether the lake is empty", True, may(app, APP, "s3:ListBucket", bucket("lake", ""), **{"s3:prefix": "lake/"})),
+        ("nothing beside the lake's folder", False, may(app, APP, "s3:PutObject", "arn:aws:s3:::bonded-lake-111122223333-us-east-1/tenants/nordwind/raw/x")),
         ("it sees what its bucket holds to", True, may(app, APP, "s3:PutObject", bucket("lake", "bonded.probe"))),
         ("by these objects alone", False, may(app, APP, "s3:PutObject", bucket("lake", "bonded.other"))),
         ("nor removes any", False, may(app, APP, "s3:DeleteObject", bucket("mail", "inbound/x"))),

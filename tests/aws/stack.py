@@ -209,6 +209,7 @@ def main(endpoint):
         holds(f"{name}: its policy", {"OnlyOverTls", "OnlyFromTheLakesRegions", "NobodyElseTouchesObjects"} <= sids)
 
     lake = out["LakeBucket"]
+    holds("Lake: its URL, as `lake` has it", out["LakeUrl"] == f"s3://{lake}/lake")
     lock = asked(s3.get_object_lock_configuration, {}, Bucket=lake).get("ObjectLockConfiguration", {})
     holds("Lake: Object Lock is there, as aws.retain asks", lock.get("ObjectLockEnabled") == "Enabled", "object lock")
     rules = asked(s3.get_bucket_lifecycle_configuration, {}, Bucket=lake).get("Rules", [])
@@ -227,7 +228,7 @@ def main(endpoint):
         except ClientError as error:
             return error.response["ResponseMetadata"]["HTTPStatusCode"]
 
-    kept, table, staged = (f"tenants/nordwind/{path}" for path in ("raw/9f86d0", "warehouse/es_003/data", "raw/staging/one"))
+    kept, table, staged = (f"lake/tenants/nordwind/{path}" for path in ("raw/9f86d0", "warehouse/es_003/data", "raw/staging/one"))
     versions = {key: s3.put_object(Bucket=lake, Key=key, Body=b"sealed")["VersionId"] for key in (kept, table, staged)}
     holds("a raw object takes its retention as Bonded asks for it",
           keep_by_itself(session, f"{endpoint}/{lake}/{kept}", versions[kept], 1826) == 200, "object lock")
@@ -283,7 +284,7 @@ def main(endpoint):
 
     if emulator == "ministack":
         glue = client("glue").get_database(Name="bonded")["Database"]
-        holds("Glue database: over the tenants' folders", glue["LocationUri"] == f"s3://{lake}/tenants/")
+        holds("Glue database: over the tenants' folders", glue["LocationUri"] == f"{out['LakeUrl']}/tenants/")
 
         rds = client("rds")
         cluster = rds.describe_db_clusters(DBClusterIdentifier=LAKE)["DBClusters"][0]

@@ -231,7 +231,7 @@ fn a_policy_for_keys_is_looked_at_with_the_settings_that_it_asks_for() {
     let making = load(&toml, &roles).expect("well formed").key_making().expect("filled whole");
     assert_eq!(making.rotation_days, 90);
     let policy = making.policy.expect("one is named").filled(&"acme-toys".parse().unwrap()).unwrap();
-    assert!(policy.contains("acme-lake-111122223333-us-east-1/tenants/acme-toys/*") && policy.contains("role/acme-reader"));
+    assert!(policy.contains("acme-lake-111122223333-us-east-1/lake/tenants/acme-toys/*") && policy.contains("role/acme-reader"));
     for without in 0..roles.len() {
         let some: Vec<_> = roles.iter().enumerate().filter(|(at, _)| *at != without).map(|(_, role)| *role).collect();
         let refused = load(&toml, &some).expect("well formed").key_making().unwrap_err();

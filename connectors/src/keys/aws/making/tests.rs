@@ -51,7 +51,7 @@ fn the_policy_in_config_is_filled_whole_for_each_tenant() {
         "role/keepers/acme-keeper",
         "role/acme-reader",
         "s3.us-east-1.amazonaws.com",
-        "arn:aws:s3:::acme-lake-111122223333-us-east-1/tenants/acme-toys/*",
+        "arn:aws:s3:::acme-lake-111122223333-us-east-1/lake/tenants/acme-toys/*",
     ] {
         assert!(policy.contains(part), "{part} is not in {policy}");
     }
