@@ -309,8 +309,12 @@ def main(endpoint):
         holds("Cognito: nobody writes their own custom:tenant", app["WriteAttributes"] == ["email"])
 
     alarms = {a["AlarmName"]: a for a in client("cloudwatch").describe_alarms()["MetricAlarms"]}
-    holds("alarms: dead mail, waiting mail, refused and changed keys",
-          {f"{LAKE}-{n}" for n in ("dead-mail", "mail-waits", "key-refused", "key-changed")} <= set(alarms))
+    holds("alarms: dead mail, waiting mail, refused and changed keys, a changed bucket",
+          {f"{LAKE}-{n}" for n in ("dead-mail", "mail-waits", "key-refused", "key-changed", "bucket-changed")} <= set(alarms))
+    if emulator == "ministack":
+        filters = {f["filterName"]: f for f in client("logs").describe_metric_filters(logGroupName="trail")["metricFilters"]}
+        pattern = " ".join(f["filterPattern"] for f in filters.values())
+        holds("alarm on the bucket: of the lake's alone", f'bucketName = "{lake}"' in pattern and 'eventName = "PutObjectLock*"' in pattern)
     holds("alarm on dead mail: any message", alarms[f"{LAKE}-dead-mail"]["Threshold"] == 0)
 
     print(f"{checked} checked, {len(failed)} failed")
