@@ -125,7 +125,10 @@ def key(where, resource):
         if statement["Effect"] != "Allow" or not crypto:
             continue
         named = f"{where}: {statement['Sid']}"
-        if "KeeperRoleArn" in json.dumps(statement["Principal"]):
+        # Dead letters that go back into their queue are the one thing.
+        via = json.dumps(statement.get("Condition", {}).get("StringEquals", {}).get("kms:ViaService", ""))
+        through_queue = "ServicesKey" in where and re.fullmatch(r'[^,]*"sqs\.\$\{AWS::Region\}\.amazonaws\.com"[^,]*', via)
+        if "KeeperRoleArn" in json.dumps(statement["Principal"]) and not through_queue:
             breach(named, f"lets the keeper use the key: {crypto}")
         if not statement.get("Condition"):
             breach(named, "lets the key be used without any condition")

@@ -72,6 +72,9 @@ broken aws/mail.yaml 'KmsMasterKeyId: !Ref ServicesKeyArn' 'DisplayName: mail' '
 broken aws/mail.yaml $'QueueName: !Sub "${Lake}-mail"\n      KmsMasterKeyId: !Ref ServicesKeyArn' 'QueueName: !Sub "${Lake}-mail"' 'the queue is not encrypted'
 broken aws/keys.yaml 'EnableKeyRotation: true' 'EnableKeyRotation: false' 'does not rotate'
 broken aws/keys.yaml '- kms:GetKeyPolicy' '- kms:Decrypt' 'lets the keeper use the key'
+broken aws/keys.yaml 'Condition:
+              StringEquals: { kms:ViaService: !Sub "sqs.${AWS::Region}.amazonaws.com" }' 'Condition:
+              StringEquals: { kms:ViaService: [!Sub "sqs.${AWS::Region}.amazonaws.com", !Sub "s3.${AWS::Region}.amazonaws.com"] }' 'lets the keeper use the key'
 broken aws/tenant-key.yaml '- Sid: NoOtherTenantsContext
             Effect: Deny' '- Sid: NoOtherTenantsContext
             Effect: Allow' "no Deny keeps another tenant's context out"

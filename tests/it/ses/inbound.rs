@@ -17,7 +17,7 @@ use crate::{
     world::MAIL_DOMAIN,
 };
 
-/// How often a letter is tried before it is among the dead; as config/aws/mail.yaml has it.
+/// How often a letter is tried before it is among the dead; config/aws/mail.yaml has more, and longer waits.
 pub const RECEIVES_MAX: u32 = 6;
 pub const PREFIX: &str = "inbound/";
 /// One second, so that a stop is quick; nothing else depends on it.
