@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::parse_duration;
 use crate::error::{Error, Result};
 
-/// Longest poll of SQS, and longest that it hides a letter.
+/// Longest poll of SQS.
 const WAIT_MAX: Duration = Duration::from_secs(20);
-const HELD_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+/// SQS hides a letter for 12 hours from when it was received, however often it is held anew: work and wait must fit in.
+const HELD_MAX: Duration = Duration::from_secs(60 * 60);
+const RETRY_MAX: Duration = Duration::from_secs(11 * 60 * 60);
 /// A letter is held anew three times in this time, each time by a request.
 const HELD_MIN: Duration = Duration::from_secs(3);
 const AT_ONCE_MAX: usize = 64;
@@ -67,8 +69,8 @@ impl SesSettings {
         for (name, text, most) in [
             ("wait", &self.wait, WAIT_MAX),
             ("visibility", &self.visibility, HELD_MAX),
-            ("retry_first", &self.retry_first, HELD_MAX),
-            ("retry_max", &self.retry_max, HELD_MAX),
+            ("retry_first", &self.retry_first, RETRY_MAX),
+            ("retry_max", &self.retry_max, RETRY_MAX),
         ] {
             if parse_duration(text).is_none_or(|time| time > most) {
                 let most = most.as_secs();

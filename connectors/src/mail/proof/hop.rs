@@ -57,12 +57,14 @@ impl FromStr for Hop {
 }
 
 impl Hop {
-    /// Whether the mail came from it. A mail that was handed over on a socket has a peer, so a stranger cannot name a hop that
-    /// has none.
+    /// Whether the mail came from it. One that a worker of ours fetched has the service's findings beside it; without them
+    /// whoever may open a socket on this machine could call themselves so.
     fn brought(&self, envelope: &Envelope) -> bool {
         match (self.peer, envelope.peer) {
             (Some((network, bits)), Some(peer)) => covers(network, bits, peer.to_canonical()),
-            (None, None) => envelope.helo.as_deref().is_some_and(|helo| helo.eq_ignore_ascii_case(&self.id)),
+            (None, None) => {
+                envelope.service.is_some() && envelope.helo.as_deref().is_some_and(|helo| helo.eq_ignore_ascii_case(&self.id))
+            }
             _ => false,
         }
     }

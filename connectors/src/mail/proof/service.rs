@@ -1,5 +1,6 @@
 //! What the service that took a mail in said of it beside the mail (the receipt in SES's notification), beside the proof.
-//! Promise: a mail says no better of itself than its receipt does; a pass that names no domain proves no sender.
+//! Promise: a mail says no better of itself than its receipt does, and no sender is proven whose DMARC the receipt does not call a
+//! pass; what the receipt does not speak of it does not bear out; a pass that names no domain proves nobody.
 
 use bonded_schemas::{
     ServiceFindings, ServiceVerdict,
@@ -18,11 +19,11 @@ pub(super) fn add(told: &mut Told, service: &ServiceFindings) {
     for (method, says) in
         [(ProofMethod::Spf, service.spf), (ProofMethod::Dkim, service.dkim), (ProofMethod::Dmarc, service.dmarc)]
     {
-        let Some(says) = says else { continue };
-        if says != ServiceVerdict::Pass {
+        // DKIM's pass may be of a signature of the sender's own, and the domain beside it in the header is theirs to word.
+        if says != Some(ServiceVerdict::Pass) || service.dmarc != Some(ServiceVerdict::Pass) {
             told.verdicts.retain(|verdict| verdict.method != method || verdict.outcome != ProofOutcome::Pass);
         }
-        told.verdicts.push(recorded(method, says));
+        told.verdicts.extend(says.map(|says| recorded(method, says)));
     }
 }
 

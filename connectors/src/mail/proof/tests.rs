@@ -329,7 +329,9 @@ fn what_a_sender_had_quoted_into_the_hops_word_is_not_the_hops() {
 fn what_amazon_found_is_believed_of_what_a_worker_fetched_there() {
     let header = "X-SES-Spam-Verdict: FAIL\r\nX-SES-Virus-Verdict: PASS\r\n";
     let found = |envelope: &Envelope| told(&["amazonses.com"], header, Some(envelope)).found;
-    assert_eq!(found(&by(None, "amazonses.com")), ["spam"]);
+    let pass = ServiceVerdict::Pass;
+    assert_eq!(found(&fetched(pass, pass, pass)), ["spam", "virus"]);
+    assert!(found(&by(None, "amazonses.com")).is_empty(), "somebody at a socket of this machine said that they are Amazon");
     assert!(found(&by(Some("192.0.2.7"), "amazonses.com")).is_empty(), "a stranger said that they are Amazon");
     assert!(told(&["mx.nordwind.example"], header, Some(&by(None, "mx.nordwind.example"))).found.is_empty());
 }
@@ -378,6 +380,15 @@ fn a_receipt_is_recorded_and_a_mail_says_no_better_of_itself() {
         assert_eq!(forged.is_disproven(), said == Fail, "{said:?}");
         assert!(forged.verdicts.iter().all(|verdict| verdict.outcome != ProofOutcome::Pass), "{said:?}: {forged:?}");
     }
+    // A signature of the sender's own passes, and the header tells another domain beside it: DMARC decides.
+    for dmarc in [Fail, Gray, ProcessingFailed] {
+        let own = proof(ses, OF_SES, &fetched(Pass, Pass, dmarc));
+        assert!(!own.is_proven(), "{dmarc:?}: {own:?}");
+    }
+    // And what the receipt does not speak of.
+    let mut silent = fetched(Pass, Pass, Pass);
+    silent.service.as_mut().expect("findings").dmarc = None;
+    assert!(!proof(ses, OF_SES, &silent).is_proven());
     assert_eq!(told(&[], "", Some(&fetched(Pass, Pass, Pass))).found, ["virus"]);
 }
 
