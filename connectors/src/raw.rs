@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::{
     error::{Error, ErrorKind, Result},
     keys::{EncryptionContext, KeyId, Keys},
+    lake::S3,
     seal::{DocumentKey, NameKey, cipher},
 };
 
@@ -46,6 +47,8 @@ pub struct RawZone {
     store: Arc<dyn ObjectStore>,
     keys: Arc<dyn Keys>,
     kind: StoreKind,
+    /// What keeps objects whoever asks, where the store is one that can.
+    bucket: Option<Arc<S3>>,
 }
 
 /// What the zone must know of its store.
@@ -88,11 +91,15 @@ pub struct Checked {
 impl RawZone {
     /// Paths are relative to the root of `store`, which is the lake root.
     pub fn new(store: Arc<dyn ObjectStore>, keys: Arc<dyn Keys>) -> Self {
-        Self { store, keys, kind: StoreKind::FILES }
+        Self { store, keys, kind: StoreKind::FILES, bucket: None }
     }
 
     pub fn on(self, kind: StoreKind) -> Self {
         Self { kind, ..self }
+    }
+
+    pub fn in_bucket(self, bucket: Option<Arc<S3>>) -> Self {
+        Self { bucket, ..self }
     }
 
     /// For what is kept beside it by the same means.
@@ -140,6 +147,9 @@ impl RawZone {
                 landed.already = true;
             }
             Err(error) => return Err(upload.abandon(error).await),
+        }
+        if let (true, Some(bucket)) = (landed.already, &self.bucket) {
+            bucket.keep(&path).await?;
         }
         Ok(landed)
     }

@@ -170,8 +170,8 @@ impl Lakehouse {
         };
         let kind = if bucket.is_some() { StoreKind::S3 } else { StoreKind::FILES };
         let lake = Lake::new(store.clone(), &root, keys.clone(), doors.clock.clone()).with_encoders(settings.ingest.encoders_max);
+        let raw = RawZone::new(store, keys.clone()).on(kind).in_bucket(bucket.clone());
         let lake = lake.in_bucket(bucket).with_pointers(pointers);
-        let raw = RawZone::new(store, keys.clone()).on(kind);
         let (identity, rooms) = (OnceCell::new(), rooms::Rooms::default());
         let names = OnceCell::new_with(doors.names);
         let clock = doors.clock;

@@ -227,6 +227,14 @@ impl S3 {
         }
     }
 
+    /// What is there already may be there without its retention: whoever wrote it may have died before it.
+    async fn or_kept<T>(&self, location: &Path, done: object_store::Result<T>) -> object_store::Result<T> {
+        if let Err(object_store::Error::AlreadyExists { .. }) = &done {
+            self.keep(location).await.map_err(generic)?;
+        }
+        done
+    }
+
     /// For a store that does not look itself. Between the look and the write another may come; see [`Honours`].
     async fn is_absent(&self, location: &Path) -> object_store::Result<()> {
         match self.base.head(location).await {
@@ -343,12 +351,15 @@ impl ObjectStore for S3 {
         if options.mode != PutMode::Create {
             return writer.put_opts(location, payload, options).await;
         }
-        if !self.seen().await?.put {
-            self.is_absent(location).await?;
-            options.mode = PutMode::Overwrite;
-        }
-        let done = writer.put_opts(location, payload, options).await;
-        let put = self.or_lost(location, done).await?;
+        let put = async {
+            if !self.seen().await?.put {
+                self.is_absent(location).await?;
+                options.mode = PutMode::Overwrite;
+            }
+            let done = writer.put_opts(location, payload, options).await;
+            self.or_lost(location, done).await
+        };
+        let put = self.or_kept(location, put.await).await?;
         self.retain(location, put.version.as_deref()).await.map_err(generic)?;
         Ok(put)
     }
@@ -385,12 +396,15 @@ impl ObjectStore for S3 {
         if options.mode != CopyMode::Create {
             return writer.copy_opts(from, to, options).await;
         }
-        if !self.seen().await?.copy {
-            self.is_absent(to).await?;
-            options.mode = CopyMode::Overwrite;
-        }
-        let done = writer.copy_opts(from, to, options).await;
-        self.or_lost(to, done).await?;
+        let copied = async {
+            if !self.seen().await?.copy {
+                self.is_absent(to).await?;
+                options.mode = CopyMode::Overwrite;
+            }
+            let done = writer.copy_opts(from, to, options).await;
+            self.or_lost(to, done).await
+        };
+        self.or_kept(to, copied.await).await?;
         self.retain(to, None).await.map_err(generic)
     }
 }

@@ -1,6 +1,6 @@
 //! Object Lock for what must outlive everybody's wishes: received files, their notes, and sealed segments of the trail.
-//! Promise: each of them is kept in compliance mode from the answer to its writing on; one that a crash came in between gets
-//! its retention from [`S3::retain_young`].
+//! Promise: each of them is kept in compliance mode from the answer to its writing on, whoever wrote it first. One that was
+//! written, not answered for and never tried again gets its retention from [`S3::retain_young`] while it is young.
 //! Never: staging and tables are locked, which maintenance removes.
 
 use std::time::Duration;
@@ -40,6 +40,16 @@ impl S3 {
         match self.usage.retain {
             Some(retain) if is_kept(&location) && !self.is_retained(&location).await? => {
                 self.put_retention(&location, None, retain).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same of one that is there already.
+    pub async fn keep(&self, location: &Path) -> Result<()> {
+        match self.usage.retain {
+            Some(retain) if is_kept(location) && !self.is_retained(location).await? => {
+                self.put_retention(location, None, retain).await
             }
             _ => Ok(()),
         }

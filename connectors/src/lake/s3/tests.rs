@@ -334,6 +334,21 @@ async fn what_is_written_once_is_kept_by_the_server() {
     let path = Path::from("tenants/acme-toys/raw/9f86d0");
     let refused = without.put_opts(&path, PutPayload::from_static(b"sealed"), create()).await.unwrap_err();
     assert!(Error::from(refused).kind() == ErrorKind::Setup);
+    let again = without.put_opts(&path, PutPayload::from_static(b"sealed"), create()).await.unwrap_err();
+    assert!(!matches!(again, object_store::Error::AlreadyExists { .. }), "what is not kept was answered for: {again}");
+
+    // It is there and its retention is not: whoever tries again gives it, by whichever way.
+    let store = at(aws.lockable_bucket("lake")).await;
+    for (name, by_copy) in [("one", false), ("two", true)] {
+        let path = Path::from(format!("tenants/acme-toys/raw/{name}"));
+        store.base.put(&path, PutPayload::from_static(b"sealed")).await.unwrap();
+        let again = match by_copy {
+            true => store.copy_if_not_exists(&path, &path).await,
+            false => store.put_opts(&path, PutPayload::from_static(b"sealed"), create()).await.map(|_| ()),
+        };
+        assert!(matches!(again, Err(object_store::Error::AlreadyExists { .. })), "{again:?}");
+        assert!(store.is_retained(&path).await.unwrap(), "{name}");
+    }
 }
 
 #[tokio::test]
