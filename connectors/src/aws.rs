@@ -147,12 +147,23 @@ impl Account {
         &self.reach
     }
 
-    /// For a client of this service.
+    /// For a client of this service. Endpoints are the settings' alone, which residency looked at: what AWS_ENDPOINT_URL or a
+    /// profile names would send keys and secrets anywhere, without TLS.
     pub(crate) fn config(&self, service: Service) -> SdkConfig {
-        match self.reach.endpoint(service) {
-            Some(endpoint) => self.config.to_builder().endpoint_url(endpoint).build(),
-            None => self.config.clone(),
-        }
+        let (all, mut config) = (&self.config, SdkConfig::builder());
+        config
+            .set_behavior_version(Some(BehaviorVersion::latest()))
+            .set_region(all.region().cloned())
+            .set_credentials_provider(all.credentials_provider())
+            .set_identity_cache(all.identity_cache())
+            .set_http_client(all.http_client())
+            .set_sleep_impl(all.sleep_impl())
+            .set_time_source(all.time_source())
+            .set_retry_config(all.retry_config().cloned())
+            .set_timeout_config(all.timeout_config().cloned())
+            .set_stalled_stream_protection(all.stalled_stream_protection())
+            .set_endpoint_url(self.reach.endpoint(service).map(ToOwned::to_owned));
+        config.build()
     }
 
     /// Whether the service is spoken to without TLS.

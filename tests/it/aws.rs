@@ -76,6 +76,26 @@ fn the_spine_runs_in_a_bucket_under_kms_keys_by_configuration_alone() {
     }
 }
 
+/// Settings were held against the allowed regions; the environment was not.
+#[test]
+fn no_endpoint_but_the_settings_is_asked() {
+    let Some(aws) = PrivateAws::localstack() else { return };
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    elsewhere.set_nonblocking(true).expect("set");
+    let url = format!("http://{}", elsewhere.local_addr().expect("bound"));
+    let world = bare(aws, false, None);
+    for arguments in [["init"].as_slice(), &["tenant", "add", TENANT], &["key", "list"]] {
+        let mut command = world.command(arguments);
+        for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_S3"] {
+            command.env(name, &url);
+        }
+        let output = command.output().expect("the binary starts");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let asked = elsewhere.accept().map(|(_, peer)| peer);
+    assert!(asked.is_err(), "{asked:?} was sent there by the environment");
+}
+
 #[test]
 fn a_delivery_costs_few_calls_to_the_kms_and_a_question_a_known_number() {
     let Some(aws) = PrivateAws::localstack() else { return };
