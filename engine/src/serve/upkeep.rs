@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use bonded_connectors::keys::KeyState;
+use bonded_schemas::TenantId;
 use tokio::sync::watch;
 
 use super::{Shop, Stopped, pause};
@@ -82,12 +84,17 @@ async fn round(shop: &Shop, stop: &watch::Receiver<bool>) -> Result<()> {
         };
         match maintained.await {
             Ok(done) => tracing::info!(target: "serve.upkeep", tenant = %record.tenant, things = done.len(), "maintained"),
-            // A disabled or destroyed key: nothing of the tenant is touched, and that is as it should be.
-            Err(error) if error.kind() == ErrorKind::Refused => {
+            // A disabled or destroyed key: nothing of the tenant is touched, and that is as it should be. With a key that may be
+            // used somebody else refuses: a catalog, a bucket.
+            Err(error) if error.kind() == ErrorKind::Refused && !is_usable(shop, &record.tenant).await => {
                 tracing::debug!(target: "serve.upkeep", tenant = %record.tenant, %error);
             }
             Err(error) => tracing::warn!(target: "serve.upkeep", tenant = %record.tenant, %error),
         }
     }
     Ok(())
+}
+
+async fn is_usable(shop: &Shop, tenant: &TenantId) -> bool {
+    matches!(shop.house.key_of(tenant).await, Ok((_, KeyState::Enabled)))
 }
