@@ -24,8 +24,8 @@ pub struct World {
     pub bucket: Option<Bucket>,
     /// Where the catalog is asked for, for a lake whose pointers are in Glue.
     pub glue: Option<String>,
-    /// What every command is told besides.
-    more: Vec<(&'static str, String)>,
+    /// What every command is told besides; without a value: not told, for a settings file says it.
+    more: Vec<(&'static str, Option<String>)>,
 }
 
 /// A lake in a bucket of an emulator, its keys at the emulator's KMS.
@@ -88,7 +88,7 @@ impl World {
     }
 
     /// The same, every command told this besides.
-    pub fn told(self, more: Vec<(&'static str, String)>) -> Self {
+    pub fn told(self, more: Vec<(&'static str, Option<String>)>) -> Self {
         Self { more, ..self }
     }
 
@@ -162,7 +162,12 @@ impl World {
                     .env("BONDED_AWS_GLUE_ENDPOINT", endpoint);
             }
         }
-        command.envs(self.more.iter().map(|(name, value)| (name, value)));
+        for (name, value) in &self.more {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         command.arg("--lake").arg(self.lake_url()).args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         command
     }
