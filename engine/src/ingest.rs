@@ -24,6 +24,7 @@ mod seal;
 mod unpack;
 
 pub use check::{DriftAlert, QuarantineAlert};
+pub(crate) use queued::landed_of;
 pub use queued::{give_up, is_done, land_only, resume, work};
 pub(crate) use rows::ensure_table;
 use unpack::{Nesting, Packed};

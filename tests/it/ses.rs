@@ -73,6 +73,13 @@ fn results(world: &World, tenant: Option<&str>, action: &str) -> BTreeMap<String
     counted
 }
 
+/// What the lake's trail says of a mail's notification, under SES's name of the mail.
+fn notified(world: &World, taken: &Taken) -> Vec<String> {
+    let object = format!("ses:{}", taken.id());
+    let of_it = events(world, None, "mail.notification").into_iter().filter(|event| event["object"] == object.as_str());
+    of_it.map(|event| event["result"].as_str().expect("a result").to_owned()).collect()
+}
+
 fn receipts(world: &World, tenant: &str) -> Vec<Value> {
     let listed = world.json(&["deliveries", "--tenant", tenant]).into_iter().filter(|row| row["state"] != "landed");
     let receipts = listed.map(|row| world.json(&["receipt", row["delivery_id"].as_str().expect("an id")]).remove(0));
@@ -140,8 +147,9 @@ fn mails_that_ses_took_in_become_their_own_tenants_rows_and_nobody_elses() {
     assert!(alerts.iter().any(|alert| alert["kind"] == "mail"), "{alerts:?}");
     assert!(world.json(&["alerts", "list", "--tenant", OTHER]).is_empty());
 
-    // Who is nobody is written down; the mails lie where SES put them; no address lies anywhere in the lake.
-    assert!(!events(&world, None, "mail.recipient").is_empty(), "the refusals were written down");
+    // Who is nobody is written down, with SES's name of the mail; the mails lie where SES put them; no address lies anywhere in the lake.
+    let refused = results(&world, None, "mail.recipient");
+    assert!(refused.keys().any(|result| result.ends_with(&format!("; mail {} of SES", to_nobody.id()))), "{refused:#?}");
     assert_eq!((inbound.dead(), inbound.objects().len()), (0, 5));
     let locals = [&ours, &theirs].map(|address| address.split('@').next().expect("a local part").as_bytes().to_vec());
     for file in files_under(&world.lake()) {
@@ -262,14 +270,22 @@ fn a_mail_that_cannot_be_taken_is_given_up_told_and_taken_when_the_cause_is_mend
     inbound.expire(lost.notification["receipt"]["action"]["objectKey"].as_str().expect("a key"));
     let server = start_with(&world, &inbound, "ses", &[("BONDED_MAIL_IN_MESSAGE_BYTES_MAX", "200000")]);
     wait_until("three are given up", || inbound.dead() == 3 && inbound.is_drained());
-    // Whose key is not disabled has it, once; and is told of the one that is gone and the one that is too large.
+    // Whose key is not disabled has it, once, and is told so once; and is told of the one that is gone and the one that is too
+    // large, not of what it has.
     assert_eq!(world.json(&["deliveries", "--tenant", TENANT]).len(), 1);
+    assert_eq!(results(&world, Some(TENANT), "mail"), BTreeMap::from([("landed".to_owned(), 1)]), "an event for each try");
     let alerts = world.json(&["alerts", "list", "--tenant", TENANT]);
     let of_mail: Vec<&Value> = alerts.iter().filter(|alert| alert["kind"] == "mail").collect();
-    assert_eq!(of_mail.len(), 3, "{alerts:#?}");
+    assert_eq!(of_mail.len(), 2, "{alerts:#?}");
+    assert!(!alerts.iter().any(|alert| alert.to_string().contains(taken.id())), "told of what it has: {alerts:#?}");
     let told = results(&world, None, "mail.notification");
     assert!(told.keys().any(|result| result.contains("not every recipient could take it now")), "{told:#?}");
     assert!(told.keys().any(|result| result.contains("larger than mail_in.message_bytes_max")), "{told:#?}");
+    for mail in [&taken, &lost, &large] {
+        let words = notified(&world, mail);
+        let of = |start: &str| words.iter().filter(|result| result.starts_with(start)).count();
+        assert_eq!((of("last try"), of("given up after")), (1, 1), "{words:#?}");
+    }
     server.terminate();
 
     world.ok(&["key", "enable", OTHER]);
@@ -280,6 +296,43 @@ fn a_mail_that_cannot_be_taken_is_given_up_told_and_taken_when_the_cause_is_mend
     wait_until("the one whose object is gone is given up again", || inbound.dead() == 1 && inbound.is_drained());
     assert_eq!((receipts(&world, TENANT).len(), receipts(&world, OTHER).len()), (2, 1));
     server.terminate();
+}
+
+#[test]
+fn a_mail_for_no_address_of_our_domain_is_no_mail_for_nobody_but_a_wrong_setting() {
+    let Some(inbound) = Inbound::start() else { return };
+    let world = World::new();
+    let ours = address(&world, TENANT);
+    // As it would come where mail_in.domain, or SES's rule, names another domain.
+    let taken = inbound.send(SENDER, &[&format!("in-aaaaaaaaaaaaaaaaaaaaaaaaaa@{MAIL_DOMAIN}")], &letter(1, 10));
+    let mut elsewhere = taken.notification.clone();
+    elsewhere["receipt"]["recipients"] = json!([ours.replace(MAIL_DOMAIN, "elsewhere.example")]);
+    let server = start(&world, &inbound, "ses");
+    wait_until("the one for nobody is done with", || inbound.is_drained());
+    assert_eq!(inbound.dead(), 0);
+    inbound.publish(&elsewhere.to_string());
+    wait_until("the other is among the dead letters", || inbound.dead() == 1 && inbound.is_drained());
+    server.terminate();
+    let words = notified(&world, &taken);
+    let of = |start: &str| words.iter().any(|result| result.starts_with(start) && result.contains("mail_in.domain"));
+    assert!(of("refused: ") && of("given up after"), "{words:#?}");
+    assert!(world.json(&["deliveries", "--tenant", TENANT]).is_empty());
+}
+
+#[test]
+fn a_last_try_that_dies_with_its_process_is_in_the_trail() {
+    let Some(inbound) = Inbound::start() else { return };
+    let world = World::new();
+    let ours = address(&world, TENANT);
+    inbound.tries(1);
+    let taken = inbound.send(SENDER, &[&ours], &letter(1, 4200));
+    let line = slow_line(inbound.s3_endpoint(), Duration::from_millis(200));
+    let server = start_with(&world, &inbound, "ses", &[("BONDED_AWS_S3_ENDPOINT", &line)]);
+    wait_until("its only try began", || !notified(&world, &taken).is_empty());
+    server.kill();
+    let words = notified(&world, &taken);
+    assert!(words.len() == 1 && words[0].starts_with("last try, number 1"), "{words:#?}");
+    assert!(world.json(&["deliveries", "--tenant", TENANT]).is_empty(), "it landed before the process died");
 }
 
 /// A line to S3 that brings so many bytes at a time, and then rests.

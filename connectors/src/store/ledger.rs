@@ -59,6 +59,13 @@ impl TenantStore {
         row.as_ref().map(ledger_row).transpose()
     }
 
+    /// Whose bytes speak of exactly this moment.
+    pub async fn deliveries_as_of(&self, as_of: DateTime<Utc>) -> Result<Vec<LedgerRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM deliveries WHERE as_of = $1");
+        let rows = sqlx::query(&sql).bind(as_of.to_rfc3339()).fetch_all(&self.pool).await?;
+        rows.iter().map(ledger_row).collect()
+    }
+
     pub async fn delivery(&self, id: DeliveryId) -> Result<Option<LedgerRow>> {
         let sql = format!("SELECT {COLUMNS} FROM deliveries WHERE delivery_id = $1");
         let row = sqlx::query(&sql).bind(id.to_string()).fetch_optional(&self.pool).await?;

@@ -133,7 +133,7 @@ async fn note(house: &Lakehouse, tenant: &Tenant, path: &str, new: Delivery) -> 
     kept_note(house, tenant, path).await
 }
 
-async fn kept_note(house: &Lakehouse, tenant: &Tenant, path: &str) -> Result<Delivery> {
+pub(super) async fn kept_note(house: &Lakehouse, tenant: &Tenant, path: &str) -> Result<Delivery> {
     let kept = house.raw.note(&tenant.scope, tenant.documents(), path).await?;
     let kept = kept.ok_or_else(|| Error::new(ErrorKind::Damaged, format!("the note beside {path} is gone")))?;
     Ok(serde_json::from_slice(&kept)?)

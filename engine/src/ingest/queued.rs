@@ -2,7 +2,7 @@
 //! Promise: a delivery that was landed goes on from wherever it stopped; one that is given up is quarantined and told of.
 
 use bonded_connectors::store::{ledger::LedgerRow, queue::Work};
-use bonded_schemas::{DeliveryState, Quarantine, QuarantineReason, TenantId};
+use bonded_schemas::{DeliveryState, Quarantine, QuarantineReason, ServiceFindings, TenantId};
 
 use super::{Ingested, Source, check, land, run, seal, unpack::Nesting};
 use crate::{
@@ -18,6 +18,19 @@ pub async fn land_only(house: &Lakehouse, tenant: &Tenant, source: Source<'_>) -
 /// Whether nothing is left to do for it. A quarantined one may become rows another time.
 pub fn is_done(row: &LedgerRow) -> bool {
     matches!(row.state, DeliveryState::Committed | DeliveryState::Unpacked) && row.sealed_receipt.is_some()
+}
+
+/// What landed of the mail that a service took in under this id: the ledger's rows of that moment, told apart by their notes.
+/// None also where the same bytes came another way before.
+pub async fn landed_of(house: &Lakehouse, tenant: &Tenant, findings: &ServiceFindings) -> Result<Option<LedgerRow>> {
+    for row in tenant.ledger.deliveries_as_of(findings.received_at).await? {
+        let note = land::kept_note(house, tenant, &row.raw_path).await?;
+        let service = note.envelope.as_ref().and_then(|envelope| envelope.service.as_ref());
+        if service.is_some_and(|service| service.message_id == findings.message_id) {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
 }
 
 /// What the queue is told of it.

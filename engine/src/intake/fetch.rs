@@ -1,16 +1,20 @@
 //! Mails that Amazon SES took in: from its word on one, and the bucket that it lies in, to the raw zones of its tenants.
 //! Promise: it is taken only when each of its recipients that is one has it in their raw zone, ledger and queue; until then all
 //! of it may be done again, which changes nothing for those that have it.
+//! Who has it is not told that it was given up. One with no recipient of this lake's domain is refused, for then a setting is wrong.
 //! Never: a header says whom a mail is for; a mail is held whole, or removed from its bucket.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bonded_connectors::{
     mail::proof,
     ses::{MailBucket, Received, Stored},
     smtp::{Admission, Mailbox, Outcome, Outgoing, Postbox, pipe},
 };
-use bonded_schemas::{Envelope, Severity};
+use bonded_schemas::{Envelope, Severity, TenantId};
 
 use super::{
     postbox::Intake,
@@ -31,10 +35,10 @@ pub(crate) struct Fetcher {
 pub(crate) enum Taken {
     /// By so many tenants; by none when it was for nobody here.
     Kept { tenants: usize },
-    /// Not by all: another time perhaps.
-    Later { why: String },
-    /// Not by all, and never.
-    Refused { why: &'static str },
+    /// By these and not by all: another time perhaps.
+    Later { why: String, kept: BTreeSet<TenantId> },
+    /// By these and not by all, and never.
+    Refused { why: &'static str, kept: BTreeSet<TenantId> },
 }
 
 impl Fetcher {
@@ -42,37 +46,70 @@ impl Fetcher {
         Self { house, intake, bucket, message_bytes_max }
     }
 
-    pub async fn take(&self, received: &Received) -> Taken {
-        let (groups, waiting) = self.recipients(received).await;
-        let tenants = groups.len();
+    /// `again` on a later try: who has it by then is left in peace.
+    pub async fn take(&self, received: &Received, again: bool) -> Taken {
+        let mut kept = BTreeSet::new();
+        if !received.recipients.iter().any(|address| route::is_of_domain(&self.house, address)) {
+            return Taken::Refused {
+                why: "none of its recipients is of mail_in.domain: SES's rule or the setting is wrong",
+                kept,
+            };
+        }
+        let (groups, mut missed) = self.recipients(received, again, &mut kept).await;
         let mut groups = groups.into_values();
-        let mut missed = usize::from(waiting);
         loop {
             let at_once = groups.by_ref().take(self.house.settings.mail_in.tenants_max).flatten().collect::<Vec<Mailbox>>();
             if at_once.is_empty() {
                 break;
             }
+            let tenants: Vec<String> = at_once.iter().map(|mailbox| mailbox.group.clone()).collect();
             match self.keep(received, at_once).await {
                 Ok(outcomes) if outcomes.contains(&Outcome::TooLarge) => {
-                    return Taken::Refused { why: "it is larger than mail_in.message_bytes_max" };
+                    return Taken::Refused { why: "it is larger than mail_in.message_bytes_max", kept };
                 }
-                Ok(outcomes) => missed += outcomes.iter().filter(|outcome| **outcome != Outcome::Kept).count(),
-                Err(error) => return Taken::Later { why: error.to_string() },
+                Ok(outcomes) => {
+                    for (tenant, outcome) in tenants.iter().zip(outcomes) {
+                        match (outcome, tenant.parse()) {
+                            (Outcome::Kept, Ok(tenant)) => drop(kept.insert(tenant)),
+                            _ => missed = true,
+                        }
+                    }
+                }
+                Err(error) => return Taken::Later { why: error.to_string(), kept },
             }
         }
         match missed {
-            0 => Taken::Kept { tenants },
-            _ => Taken::Later { why: "not every recipient could take it now".into() },
+            false => Taken::Kept { tenants: kept.len() },
+            true => Taken::Later { why: "not every recipient could take it now".into(), kept },
         }
     }
 
-    /// Recipients that are one, by their tenants, and whether of another it cannot be told now. Who is none is written down.
-    async fn recipients(&self, received: &Received) -> (BTreeMap<String, Vec<Mailbox>>, bool) {
+    /// Recipients that are one, by their tenants, and whether of another it cannot be told now. Who is none is written down;
+    /// who has it is in `kept`.
+    async fn recipients(
+        &self,
+        received: &Received,
+        again: bool,
+        kept: &mut BTreeSet<TenantId>,
+    ) -> (BTreeMap<String, Vec<Mailbox>>, bool) {
         let (mut groups, mut waiting) = (BTreeMap::<String, Vec<Mailbox>>::new(), false);
         for address in &received.recipients {
-            match self.intake.recipient_of(address).await {
+            if again {
+                match self.intake.has(address, &received.findings).await {
+                    Ok(Some(tenant)) => {
+                        kept.insert(tenant);
+                        continue;
+                    }
+                    Ok(None) => {}
+                    // Landing it again changes nothing, and says what is wrong.
+                    Err(error) => tracing::warn!(target: "serve.ses", mail = received.id, %error, "a ledger was not to be asked"),
+                }
+            }
+            match self.intake.recipient_of(address, Some(&received.id)).await {
                 Admission::Accept(mailbox) => groups.entry(mailbox.group.clone()).or_default().push(mailbox),
-                Admission::Refuse => {}
+                Admission::Refuse => {
+                    tracing::warn!(target: "serve.ses", mail = received.id, "a recipient of a mail is none here");
+                }
                 Admission::Later => waiting = true,
             }
         }
@@ -96,16 +133,16 @@ impl Fetcher {
         fed.map(|()| outcomes)
     }
 
-    /// Nobody tries any more: every tenant that it is for is told, as far as their keys let anything be sealed.
-    pub async fn give_up(&self, received: &Received, why: &str) {
-        let mut told: Vec<bonded_schemas::TenantId> = Vec::new();
+    /// Nobody tries any more: every tenant that it is for and that has it not is told, as far as their keys let anything be
+    /// sealed.
+    pub async fn give_up(&self, received: &Received, kept: &BTreeSet<TenantId>, why: &str) {
+        let mut told = kept.clone();
         for address in &received.recipients {
             let found = route::by_address(&self.house, address, None).await;
             let Ok(Found::Good(route)) = found else { continue };
-            if told.contains(route.scope.tenant()) {
+            if !told.insert(route.scope.tenant().clone()) {
                 continue;
             }
-            told.push(route.scope.tenant().clone());
             if let Err(error) = self.tell(&route, received, why).await {
                 tracing::error!(target: "serve.ses", tenant = %route.scope.tenant(), %error, "a tenant could not be told of a mail");
             }

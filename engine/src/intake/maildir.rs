@@ -75,7 +75,7 @@ impl Maildir {
             return Err(Error::input(format!("{} is larger than mail_in.message_bytes_max", path.display())));
         }
         let recipient = head.recipient.ok_or_else(|| Error::input(format!("{} says nobody it is for", path.display())))?;
-        let mailbox = match intake.recipient_of(&recipient).await {
+        let mailbox = match intake.recipient_of(&recipient, None).await {
             Admission::Accept(mailbox) => mailbox,
             Admission::Refuse => return Err(Error::input(format!("{} is for nobody here", path.display()))),
             Admission::Later => return Err(Error::new(ErrorKind::Retry, "it cannot be told now whom a message is for")),

@@ -10,7 +10,7 @@ use bonded_connectors::{
     keys::KeyState,
     smtp::{Admission, Incoming, Mailbox, Outcome, Outgoing, Postbox, pipe},
 };
-use bonded_schemas::{Channel, Envelope, TenantId};
+use bonded_schemas::{Channel, DeliveryState, Envelope, ServiceFindings, TenantId};
 use futures::future::join_all;
 
 use super::{
@@ -44,28 +44,46 @@ impl Intake {
         Self { shop, refusals }
     }
 
-    /// Where a message goes whose recipient a trusted mail server of this machine wrote down.
-    pub async fn recipient_of(&self, address: &str) -> Admission {
-        self.recipient(None, address).await
+    /// Where a message goes whose recipient a trusted mail server of this machine wrote down, or SES told of the mail `mail`.
+    pub async fn recipient_of(&self, address: &str, mail: Option<&str>) -> Admission {
+        or_later(self.admitted(None, address, mail).await)
     }
 
-    async fn admitted(&self, peer: Option<IpAddr>, address: &str) -> Result<Admission> {
+    /// The tenant that an address leads to, if it has the mail that a service took in under this id. What its process died
+    /// over is queued and written down now.
+    pub async fn has(&self, address: &str, findings: &ServiceFindings) -> Result<Option<TenantId>> {
+        let shop = &self.shop;
+        let Found::Good(route) = route::by_address(&shop.house, address, None).await? else { return Ok(None) };
+        let tenant = shop.house.enter(&route.scope).await?;
+        let Some(row) = ingest::landed_of(&shop.house, &tenant, findings).await? else { return Ok(None) };
+        if row.state == DeliveryState::Landed && shop.enqueue(&ingest::work(tenant.scope.tenant(), &row)).await? {
+            tenant.audit(shop.house.clock.as_ref(), "mail", &row.delivery_id.to_string(), "landed").await?;
+        }
+        Ok(Some(tenant.scope.tenant().clone()))
+    }
+
+    async fn admitted(&self, peer: Option<IpAddr>, address: &str, mail: Option<&str>) -> Result<Admission> {
         let found = match route::by_address(&self.shop.house, address, peer).await? {
             Found::Good(route) => match self.takes(&route).await? {
                 Takes::Mail => Found::Good(route),
-                Takes::Nothing => return Ok(Admission::Later),
+                Takes::Nothing => {
+                    let tenant = route.scope.tenant();
+                    tracing::warn!(target: "serve.mail", %tenant, mail, "a mail has to wait: the tenant's key is disabled");
+                    return Ok(Admission::Later);
+                }
                 Takes::Never => Found::Past { route, state: State::Ended },
             },
             found => found,
         };
         let Found::Good(route) = found else {
             let held = self.refusals.hold(peer);
-            let told = self.refusals.tell(found, peer);
+            let told = self.refusals.tell(found, peer, mail);
             tokio::time::sleep(held).await;
             return Ok(if told { Admission::Refuse } else { Admission::Later });
         };
         let tenant = route.scope.tenant();
         if self.shop.queue.depth(tenant).await? >= self.shop.house.settings.serve.queued_max {
+            tracing::warn!(target: "serve.mail", %tenant, mail, "a mail has to wait: the tenant's queue is full");
             return Ok(Admission::Later);
         }
         Ok(Admission::Accept(Mailbox { key: route.digest, group: tenant.to_string() }))
@@ -113,11 +131,12 @@ impl Intake {
         };
         let row = ingest::land_only(&shop.house, &tenant, source).await?;
         let done = ingest::is_done(&row);
+        let result = if done { "duplicate" } else { "landed" };
+        // Written down before it is queued: what is in the queue has its event, wherever the process died.
+        tenant.audit(shop.house.clock.as_ref(), "mail", &row.delivery_id.to_string(), result).await?;
         if !done {
             shop.enqueue(&ingest::work(tenant.scope.tenant(), &row)).await?;
         }
-        let result = if done { "duplicate" } else { "landed" };
-        tenant.audit(shop.house.clock.as_ref(), "mail", &row.delivery_id.to_string(), result).await?;
         tracing::info!(target: "serve.mail", tenant = %tenant.scope.tenant(), delivery = %row.delivery_id, result);
         Ok(())
     }
@@ -137,13 +156,7 @@ impl Intake {
 #[async_trait]
 impl Postbox for Intake {
     async fn recipient(&self, peer: Option<IpAddr>, address: &str) -> Admission {
-        match self.admitted(peer, address).await {
-            Ok(admission) => admission,
-            Err(error) => {
-                tracing::warn!(target: "serve.mail", %error, "a recipient could not be looked up");
-                Admission::Later
-            }
-        }
+        or_later(self.admitted(peer, address, None).await)
     }
 
     async fn deliver(&self, envelope: Envelope, recipients: Vec<Mailbox>, message: Incoming) -> Vec<Outcome> {
@@ -174,6 +187,13 @@ impl Postbox for Intake {
         }
         outcomes
     }
+}
+
+fn or_later(admitted: Result<Admission>) -> Admission {
+    admitted.unwrap_or_else(|error| {
+        tracing::warn!(target: "serve.mail", %error, "a recipient could not be looked up");
+        Admission::Later
+    })
 }
 
 /// One message to several readers. One that stopped reading does not hold up the others; one that breaks off does so for all.

@@ -44,6 +44,8 @@ pub struct MailAlert {
 struct Refusal {
     found: Found,
     peer: Option<IpAddr>,
+    /// What the service that took the mail in calls it.
+    mail: Option<String>,
 }
 
 /// How often, since when.
@@ -77,8 +79,8 @@ pub(crate) fn refusals(house: Arc<Lakehouse>) -> (Refusals, Recorder) {
 
 impl Refusals {
     /// `false` when so many wait to be written down that this one would be lost.
-    pub(super) fn tell(&self, found: Found, peer: Option<IpAddr>) -> bool {
-        self.waiting.try_send(Refusal { found, peer }).is_ok()
+    pub(super) fn tell(&self, found: Found, peer: Option<IpAddr>, mail: Option<&str>) -> bool {
+        self.waiting.try_send(Refusal { found, peer, mail: mail.map(str::to_owned) }).is_ok()
     }
 
     /// How long the answer is held back: nothing for the first ones of a network, then twice as long each time. It is the
@@ -107,9 +109,11 @@ impl Recorder {
 
     async fn record(&mut self, refusal: Refusal) -> Result<()> {
         let now = self.house.clock.now();
+        // By this its bytes are found as long as the service keeps them.
+        let of_mail = refusal.mail.map(|id| format!("; mail {id} of SES")).unwrap_or_default();
         match refusal.found {
             Found::Good(_) => Ok(()),
-            Found::Past { route, state } => self.past(&route, state, refusal.peer, now).await,
+            Found::Past { route, state } => self.past(&route, state, refusal.peer, &of_mail, now).await,
             Found::Nothing { digest_start } => {
                 let from = refusal.peer.map_or_else(|| "this machine".to_owned(), |peer| network(peer).to_string());
                 let count = counted(&mut self.counts, from, now);
@@ -117,15 +121,15 @@ impl Recorder {
                     return Ok(());
                 }
                 let actor = Actor { name: "mail".into(), ip: refusal.peer, ..Actor::default() };
-                let result = format!("refused: no such recipient, {count} in an hour from this network");
+                let result = format!("refused: no such recipient, {count} in an hour from this network{of_mail}");
                 self.house.audit(actor, "mail.recipient", &format!("sha256:{digest_start}"), &result).await
             }
         }
     }
 
-    async fn past(&mut self, route: &Route, state: State, peer: Option<IpAddr>, now: DateTime<Utc>) -> Result<()> {
+    async fn past(&mut self, route: &Route, state: State, peer: Option<IpAddr>, of_mail: &str, now: DateTime<Utc>) -> Result<()> {
         let count = counted(&mut self.counts, route.identifier.clone(), now);
-        let result = format!("refused: {}, {count} in an hour", state.as_str());
+        let result = format!("refused: {}, {count} in an hour{of_mail}", state.as_str());
         let tenant = match self.house.enter(&route.scope).await {
             Ok(tenant) => tenant,
             // Its key seals nothing now: the lake's trail has it.

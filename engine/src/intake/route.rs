@@ -40,12 +40,17 @@ pub(super) enum Found {
 
 /// Where an address leads.
 pub(super) async fn by_address(house: &Lakehouse, address: &str, peer: Option<IpAddr>) -> Result<Found> {
-    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    let (local, _) = address.rsplit_once('@').unwrap_or((address, ""));
     let digest = Secret::from_text(&local.to_ascii_lowercase()).digest();
     let row = kept(house, &digest).await?;
+    Ok(found(house, row.filter(|_| is_of_domain(house, address)), &digest, peer))
+}
+
+/// Whether an address is of `mail_in.domain`.
+pub(super) fn is_of_domain(house: &Lakehouse, address: &str) -> bool {
+    let (_, domain) = address.rsplit_once('@').unwrap_or((address, ""));
     let ours = house.settings.mail_in.domain.as_deref().unwrap_or_default();
-    let is_ours = !ours.is_empty() && domain.eq_ignore_ascii_case(ours);
-    Ok(found(house, row.filter(|_| is_ours), &digest, peer))
+    !ours.is_empty() && domain.eq_ignore_ascii_case(ours)
 }
 
 /// The same for an address that was let in before: what holds is what holds now.

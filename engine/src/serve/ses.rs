@@ -5,16 +5,24 @@
 //! A worker that dies gives its mail back, and doing it all again doubles nothing.
 //! Never: a tenant is chosen here; a notification is believed that names another bucket, folder or topic.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use bonded_connectors::{
     aws::Account,
     ses::{Letter, MailBucket, MailQueue, Notice, Place, Redrive, read},
 };
-use bonded_schemas::Actor;
+use bonded_schemas::{Actor, TenantId};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::sleep,
 };
 
@@ -34,6 +42,8 @@ use crate::{
 const BACKOFF: u32 = 4;
 /// Before a letter that nothing will come of comes again, until the queue puts it to the dead letters.
 const SOON: Duration = Duration::from_secs(1);
+/// How old what is known of the queue's own rule may be: an operator changes it while this runs.
+const RULE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// After a poll that failed: the first wait, and the longest.
 const POLL_AGAIN_FIRST: Duration = Duration::from_secs(1);
 const POLL_AGAIN_MAX: Duration = Duration::from_secs(60);
@@ -84,11 +94,16 @@ pub(super) async fn run(shop: Arc<Shop>, door: Door, mut stop: watch::Receiver<b
     let (refusals, recorder) = refusals(house.clone());
     let recording = tokio::spawn(recorder.run());
     let fetcher = Fetcher::new(house.clone(), Intake::new(shop, refusals), door.bucket, mail::message_bytes_max(&house.settings));
-    let worker = Worker { house, queue: door.queue, place: door.place, receives_max: door.redrive.receives_max, fetcher };
+    let rule = Rule { receives_max: AtomicU32::new(door.redrive.receives_max) };
+    let worker = Worker { house, queue: door.queue, place: door.place, rule, fetcher };
     let worker = Arc::new(worker);
     let mut working = JoinSet::new();
     poll(&worker, &mut working, &mut stop).await;
-    let ended = async { while working.join_next().await.is_some() {} };
+    let ended = async {
+        while let Some(ended) = working.join_next().await {
+            tell_end(ended);
+        }
+    };
     if tokio::time::timeout(drain, ended).await.is_err() {
         tracing::warn!(target: "serve.ses", "a mail was still being taken in when the process ended; its notification comes again");
         working.shutdown().await;
@@ -106,6 +121,7 @@ async fn poll(worker: &Arc<Worker>, working: &mut JoinSet<()>, stop: &mut watch:
     let settings = &worker.house.settings.ses;
     let seats = Arc::new(Semaphore::new(settings.at_once));
     let mut again = POLL_AGAIN_FIRST;
+    let mut asked_at = Instant::now();
     loop {
         let first = tokio::select! {
             () = stopped(stop) => return,
@@ -117,11 +133,20 @@ async fn poll(worker: &Arc<Worker>, working: &mut JoinSet<()>, stop: &mut watch:
         };
         let mut free: Vec<OwnedSemaphorePermit> = vec![first];
         free.extend(std::iter::from_fn(|| seats.clone().try_acquire_owned().ok()));
+        if asked_at.elapsed() >= RULE_AGE_MAX {
+            asked_at = Instant::now();
+            tokio::select! {
+                () = stopped(stop) => return,
+                () = worker.ask_rule() => {}
+            }
+        }
         let received = tokio::select! {
             () = stopped(stop) => return,
             received = worker.queue.receive(free.len(), settings.visibility()) => received,
         };
-        while working.try_join_next().is_some() {}
+        while let Some(ended) = working.try_join_next() {
+            tell_end(ended);
+        }
         match received {
             Ok(letters) => {
                 again = POLL_AGAIN_FIRST;
@@ -145,11 +170,38 @@ async fn poll(worker: &Arc<Worker>, working: &mut JoinSet<()>, stop: &mut watch:
     }
 }
 
+/// One that fell over gives its letter back by the queue; why must not be lost with it.
+fn tell_end(ended: std::result::Result<(), JoinError>) {
+    if let Err(error) = ended
+        && !error.is_cancelled()
+    {
+        tracing::error!(target: "serve.ses", %error, "the work on a letter fell over; it comes again");
+    }
+}
+
+/// How often the queue gives a letter out, as it was last told.
+struct Rule {
+    receives_max: AtomicU32,
+}
+
+impl Rule {
+    /// Once in a letter's life, even where the queue goes on giving it out because its rule was changed.
+    fn is_last(&self, receives: u32) -> bool {
+        receives == self.receives_max.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is put to the dead letters soon, where people look, and need not wait long for that.
+    fn is_soon(&self, receives: u32, is_refused: bool) -> bool {
+        let receives_max = self.receives_max.load(Ordering::Relaxed);
+        receives == receives_max || (is_refused && receives < receives_max)
+    }
+}
+
 struct Worker {
     house: Arc<Lakehouse>,
     queue: MailQueue,
     place: Place,
-    receives_max: u32,
+    rule: Rule,
     fetcher: Fetcher,
 }
 
@@ -157,8 +209,14 @@ struct Worker {
 enum End {
     Done,
     /// None of ours, or not to be taken whatever is tried.
-    Refused(String),
-    Later(String),
+    Refused {
+        why: String,
+        kept: BTreeSet<TenantId>,
+    },
+    Later {
+        why: String,
+        kept: BTreeSet<TenantId>,
+    },
 }
 
 impl Worker {
@@ -170,18 +228,19 @@ impl Worker {
         };
         let settled = match &end {
             End::Done => self.queue.done(letter).await.map_err(Error::from),
-            End::Refused(why) | End::Later(why) => {
-                let is_last = letter.receives >= self.receives_max;
-                tracing::warn!(target: "serve.ses", letter = letter.id, receives = letter.receives, is_last, why);
-                let is_refused = matches!(end, End::Refused(_));
+            End::Refused { why, kept } | End::Later { why, kept } => {
+                let is_last = self.rule.is_last(letter.receives);
+                let mail = notice.as_ref().ok().and_then(mail_of);
+                tracing::warn!(target: "serve.ses", letter = letter.id, mail, receives = letter.receives, is_last, why);
+                let is_refused = matches!(end, End::Refused { .. });
                 if is_last || (is_refused && letter.receives == 1) {
-                    self.write_down(letter, why, is_last).await;
+                    self.write_down(letter, mail, why, is_last).await;
                 }
                 if let (true, Ok(Notice::Mail(received))) = (is_last, &notice) {
-                    self.fetcher.give_up(received, why).await;
+                    self.fetcher.give_up(received, kept, why).await;
                 }
-                // What is not tried any more is among the dead letters soon, where people look.
-                let wait = if is_refused || is_last { SOON } else { self.wait_after(letter.receives) };
+                let is_soon = self.rule.is_soon(letter.receives, is_refused);
+                let wait = if is_soon { SOON } else { self.wait_after(letter.receives) };
                 self.queue.hold(letter, wait).await.map_err(Error::from)
             }
         };
@@ -195,18 +254,26 @@ impl Worker {
         let received = match notice {
             Ok(Notice::Mail(received)) => received,
             Ok(Notice::SetUp) => {
-                self.record(letter, "Amazon tried the way out; no mail").await;
+                self.record(letter, None, "Amazon tried the way out; no mail").await;
                 return End::Done;
             }
-            Err(why) => return End::Refused(why.to_owned()),
+            Err(why) => return End::Refused { why: why.to_owned(), kept: BTreeSet::new() },
         };
-        match self.fetcher.take(received).await {
+        if self.rule.is_last(letter.receives) {
+            // Should this process die over it, nobody else tells.
+            let result = format!(
+                "last try, number {}: where nothing follows, it was broken off and is among the dead letters",
+                letter.receives
+            );
+            self.record(letter, Some(&received.id), &result).await;
+        }
+        match self.fetcher.take(received, letter.receives > 1).await {
             Taken::Kept { tenants } => {
-                tracing::info!(target: "serve.ses", letter = letter.id, tenants, receives = letter.receives);
+                tracing::info!(target: "serve.ses", letter = letter.id, mail = received.id, tenants, receives = letter.receives);
                 End::Done
             }
-            Taken::Later { why } => End::Later(why),
-            Taken::Refused { why } => End::Refused(why.to_owned()),
+            Taken::Later { why, kept } => End::Later { why, kept },
+            Taken::Refused { why, kept } => End::Refused { why: why.to_owned(), kept },
         }
     }
 
@@ -227,18 +294,53 @@ impl Worker {
         settings.retry_first().saturating_mul(factor).min(settings.retry_max())
     }
 
-    async fn write_down(&self, letter: &Letter, why: &str, is_last: bool) {
+    /// What cannot be asked is as it was.
+    async fn ask_rule(&self) {
+        match self.queue.redrive().await {
+            Ok(redrive) => self.rule.receives_max.store(redrive.receives_max, Ordering::Relaxed),
+            Err(error) => tracing::error!(target: "serve.ses", %error, "the mail queue's own rule is not to be read"),
+        }
+    }
+
+    async fn write_down(&self, letter: &Letter, mail: Option<&str>, why: &str, is_last: bool) {
         let result = match is_last {
             true => format!("given up after {} tries, to the dead letters: {why}", letter.receives),
             false => format!("refused: {why}"),
         };
-        self.record(letter, &result).await;
+        self.record(letter, mail, &result).await;
     }
 
-    async fn record(&self, letter: &Letter, result: &str) {
+    /// Under SES's name of the mail, for that is its object's, and a redrive gives the letter another.
+    async fn record(&self, letter: &Letter, mail: Option<&str>, result: &str) {
+        let object = mail.map_or_else(|| format!("sqs:{}", letter.id), |mail| format!("ses:{mail}"));
         let actor = Actor { name: "mail:ses".into(), ..Actor::default() };
-        if let Err(error) = self.house.audit(actor, "mail.notification", &format!("sqs:{}", letter.id), result).await {
+        if let Err(error) = self.house.audit(actor, "mail.notification", &object, result).await {
             tracing::error!(target: "audit.lost", %error, "a notification could not be written down");
         }
+    }
+}
+
+/// SES's name of the mail that a notification speaks of.
+fn mail_of(notice: &Notice) -> Option<&str> {
+    match notice {
+        Notice::Mail(received) => Some(&received.id),
+        Notice::SetUp => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_that_the_queue_gives_out_too_often_is_told_once_and_backs_off() {
+        let rule = Rule { receives_max: AtomicU32::new(3) };
+        let last: Vec<u32> = (1..=100).filter(|receives| rule.is_last(*receives)).collect();
+        assert_eq!(last, [3]);
+        let soon = |is_refused| (1..=100).filter(|receives| rule.is_soon(*receives, is_refused)).collect::<Vec<u32>>();
+        assert_eq!(soon(false), [3], "what may still come of it is not hurried");
+        assert_eq!(soon(true), [1, 2, 3], "beyond the rule it would be a loop");
+        rule.receives_max.store(5, Ordering::Relaxed);
+        assert!(rule.is_last(5) && !rule.is_last(3), "the rule as it was told last holds");
     }
 }

@@ -43,6 +43,13 @@ pub struct Taken {
     pub sha256: String,
 }
 
+impl Taken {
+    /// As SES calls the mail.
+    pub fn id(&self) -> &str {
+        self.notification["mail"]["messageId"].as_str().expect("an id")
+    }
+}
+
 impl Inbound {
     /// `None`, said aloud, where an emulator or aiosmtpd is not installed.
     pub fn start() -> Option<Self> {
@@ -155,6 +162,13 @@ impl Inbound {
             let handle = &letter["ReceiptHandle"];
             sqs(self.others, "DeleteMessage", &json!({ "QueueUrl": self.dead_letters, "ReceiptHandle": handle }));
         }
+    }
+
+    /// Another rule of the queue: so many tries.
+    pub fn tries(&self, most: u32) {
+        let name = self.dead_letters.rsplit('/').next().expect("a name");
+        let rule = json!({ "deadLetterTargetArn": arn("sqs", name), "maxReceiveCount": most }).to_string();
+        sqs(self.others, "SetQueueAttributes", &json!({ "QueueUrl": self.queue, "Attributes": { "RedrivePolicy": rule } }));
     }
 
     /// The queue's own rule, gone.
