@@ -18,6 +18,8 @@ pub enum Fate {
     /// It is done, and whoever asked never hears of it.
     LoseAnswer,
     LoseRequest,
+    /// Whoever asked is told this error of the service's, with this status, whether or not it is done.
+    Say { is_done: bool, status: u16, code: &'static str },
     /// It is done, then this is; whoever asked never hears of it.
     Then(Box<dyn FnOnce() + Send>),
     /// It goes on when the gate opens; until then its connection stays.
@@ -143,6 +145,14 @@ fn carry(mut client: TcpStream, upstream: &str, rule: &Rule) -> std::io::Result<
         Fate::Pass => client.write_all(&ask()?),
         Fate::LoseAnswer => ask().map(drop),
         Fate::LoseRequest => Ok(()),
+        Fate::Say { is_done, status, code } => {
+            if is_done {
+                ask()?;
+            }
+            let told = format!("{{\"__type\":\"{code}\",\"Message\":\"as the test says\"}}");
+            let head = "Content-Type: application/x-amz-json-1.1\r\nConnection: close\r\nContent-Length";
+            client.write_all(format!("HTTP/1.1 {status} Told\r\n{head}: {}\r\n\r\n{told}", told.len()).as_bytes())
+        }
         Fate::Then(also) => {
             let done = ask();
             also();

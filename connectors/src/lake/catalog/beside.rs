@@ -13,7 +13,7 @@
 //!   the swing to `n` is ended. So whoever dies between 3 and 4 leaves something to end, never something to guess.
 //! - A delivery is committed once. Whoever commits it again loaded a table that shows its digest in a snapshot; or that
 //!   snapshot expired, and the swing that expired it had ended the delivery's own before: then 2 finds it in the ledger.
-//! - An answer lost in 3 is resolved by looking where the pointer stands. A request that is still on its way fails, or is the
+//! - An answer to 3 that is lost, or tells of a failure, is resolved by looking where the pointer stands; that alone is believed. A request that is still on its way fails, or is the
 //!   one that landed, for both carry the same `v`.
 //! - A worker whose lease ran out is refused in 2. One that had passed 2 and slept may still swap, until the worker that
 //!   took over commits to that table: that one finds the earlier lease's swing in 2 and has the catalog renew the
@@ -128,11 +128,10 @@ impl Beside {
             Ok(true) => true,
             // Of two answers that say that it is there, the first may have been to us.
             Ok(false) => self.stands(table, to).await?,
-            Err(error) if error.kind() == ErrorKind::Ambiguous => match self.stands(table, to).await {
-                Ok(true) => true,
-                _ => return Err(error),
-            },
-            Err(error) => return Err(error),
+            Err(told) => {
+                self.or_stands(table, to, told).await?;
+                true
+            }
         };
         if made {
             self.end(table, to).await.map_err(untold)?;
@@ -157,15 +156,26 @@ impl Beside {
             }
         }
         let to = Entry { location: step.to, previous: Some(step.from), sha256: step.sha256, metadata: step.metadata };
-        if let Err(error) = self.pointers.swap(&self.tenant, step.table, &seen, &to).await {
-            match (error.kind(), self.stands(step.table, step.to).await) {
-                (ErrorKind::Retry | ErrorKind::Ambiguous, Ok(true)) => {}
-                (ErrorKind::Retry, Err(_)) => return Err(untold(error)),
-                _ => return Err(error),
-            }
+        if let Err(told) = self.pointers.swap(&self.tenant, step.table, &seen, &to).await {
+            self.or_stands(step.table, step.to, told).await?;
         }
         self.end(step.table, step.to).await.map_err(untold)?;
         Ok(Swing::Landed)
+    }
+
+    /// After a write of ours that failed by what was told: where the pointer stands is what became of it, whoever told what.
+    async fn or_stands(&self, table: &str, to: &str, told: Error) -> Result<()> {
+        match self.stands(table, to).await {
+            Ok(true) => {
+                tracing::warn!(target: "lake.catalog.mistold", table, error = %told, "it was done all the same");
+                Ok(())
+            }
+            Ok(false) => Err(told),
+            Err(unseen) => {
+                tracing::warn!(target: "lake.catalog.unseen", table, error = %unseen);
+                Err(untold(told))
+            }
+        }
     }
 
     async fn stands(&self, table: &str, at: &str) -> Result<bool> {

@@ -44,6 +44,9 @@ struct Script {
     next: Mutex<Vec<(&'static str, Fate)>>,
     asked: Mutex<Vec<String>>,
     without_versions: AtomicBool,
+    /// From the next update on, nobody may look.
+    then_blind: AtomicBool,
+    blind: AtomicBool,
     /// From the next update on, the control store refuses.
     then_refuse: Mutex<Option<Arc<Answers>>>,
 }
@@ -65,6 +68,12 @@ impl Script {
             && let Some(answers) = self.then_refuse.lock().expect("no panic").take()
         {
             answers.refusing.store(true, Relaxed);
+        }
+        if operation == "UpdateTable" && self.then_blind.load(Relaxed) {
+            self.blind.store(true, Relaxed);
+        }
+        if operation == "GetTable" && self.blind.load(Relaxed) {
+            return Fate::Say { is_done: false, status: 400, code: "AccessDeniedException" };
         }
         let mut next = self.next.lock().expect("no panic");
         match next.iter().position(|(of, _)| *of == operation) {
@@ -178,6 +187,47 @@ async fn an_answer_that_glue_loses_is_resolved_by_looking() {
     assert_eq!(room.rows().await.len(), 50);
     let files = room.objects().await.into_iter().filter(|path| path.ends_with("-m.avro")).count();
     assert!(files >= 5, "{files} manifests");
+}
+
+/// Glue did it and says that it did not: whatever it says, what it points at stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swap_that_was_done_has_landed_whatever_is_told_of_it() {
+    let script = Arc::new(Script::default());
+    let Some((world, _proxy)) = scripted(&script).await else { return };
+    let room = world.room("acme").await;
+    room.append("d0", 0, 10).await.expect("committed");
+    let told = [
+        (400, "SomethingNew"),
+        (400, "InvalidInputException"),
+        (400, "AccessDeniedException"),
+        (403, ""),
+        (400, "ExpiredTokenException"),
+        (400, "ThrottlingException"),
+        (400, "ConcurrentModificationException"),
+    ];
+    for (n, (status, code)) in (1_i64..).zip(told) {
+        script.then("UpdateTable", Fate::Say { is_done: true, status, code });
+        let digest = format!("d{n}");
+        let snapshot = committed(&room.append(&digest, 10 * n, 10).await.expect(code), 1);
+        assert_eq!(room.state(&digest).await, (DeliveryState::Committed, Some(snapshot)), "{code}");
+        assert_eq!(room.load().await.metadata().snapshots().len(), usize::try_from(n).unwrap() + 1, "{code}");
+    }
+    assert_eq!(room.rows().await.len(), 10 * (told.len() + 1));
+
+    // Nobody can look either: it is not known, so what was written stays, and whoever looks next finds it.
+    for (digest, first) in [("e0", 100), ("e1", 110)] {
+        script.then("UpdateTable", Fate::Say { is_done: true, status: 403, code: "" });
+        script.then_blind.store(true, Relaxed);
+        let error = room.append(digest, first, 10).await.expect_err("nothing can be seen");
+        assert_eq!(error.kind(), ErrorKind::Ambiguous, "{error}");
+        script.then_blind.store(false, Relaxed);
+        script.blind.store(false, Relaxed);
+        assert!(matches!(room.append(digest, first, 10).await.expect("found"), Outcome::AlreadyCommitted { .. }));
+    }
+    // What Glue did refuse is refused, and is in the table no more than in the ledger.
+    script.then("UpdateTable", Fate::Say { is_done: false, status: 400, code: "AccessDeniedException" });
+    assert_eq!(room.append("f0", 200, 10).await.expect_err("refused").kind(), ErrorKind::Refused);
+    assert_eq!((room.rows().await.len(), room.state("f0").await), (10 * (told.len() + 3), (DeliveryState::Landed, None)));
 }
 
 /// Each file must be there however often the answer to making the table is lost.

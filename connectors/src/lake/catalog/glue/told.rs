@@ -101,7 +101,11 @@ pub(super) fn answered(asked: Asked, name: &str, code: &str, status: u16) -> (Er
         // It failed half way, or says that it took too long: a write may have been done.
         "InternalServiceException" | "OperationTimeoutException" => asked.unanswered(name),
         _ if status >= 500 => asked.unanswered(name),
-        _ => (ErrorKind::Internal, format!("{operation} of {name} failed")),
+        // A word that we do not know, of the service or of something before it, is none that it refused.
+        _ => match asked {
+            Asked::Read(_) => (ErrorKind::Internal, format!("{operation} of {name} failed")),
+            Asked::Write(_) => (ErrorKind::Ambiguous, format!("Glue said of {name} what tells not whether it was changed")),
+        },
     }
 }
 
@@ -128,11 +132,13 @@ mod tests {
             ("InternalServiceException", 500, ErrorKind::Ambiguous),
             ("OperationTimeoutException", 400, ErrorKind::Ambiguous),
             ("", 502, ErrorKind::Ambiguous),
-            ("SomethingNew", 400, ErrorKind::Internal),
+            ("SomethingNew", 400, ErrorKind::Ambiguous),
+            ("", 404, ErrorKind::Ambiguous),
         ] {
             assert_eq!(write(code, status), kind, "{code} {status}");
         }
         let read = answered(Asked::Read("GetTable"), "db.es_003", "InternalServiceException", 500).0;
         assert_eq!(read, ErrorKind::Retry);
+        assert_eq!(answered(Asked::Read("GetTable"), "db.es_003", "SomethingNew", 400).0, ErrorKind::Internal);
     }
 }
