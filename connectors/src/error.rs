@@ -23,17 +23,27 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// Why it is to be tried again, where a service told: who waits, or concludes something, goes by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Another change came first.
+    Overtaken,
+    /// It is asked too often.
+    Throttled,
+}
+
 /// `message` names the object and the mend; `context` holds facts for the log, never cell values or keys.
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    again: Option<Again>,
     context: Vec<(&'static str, String)>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), context: Vec::new(), source: None }
+        Self { kind, message: message.into(), again: None, context: Vec::new(), source: None }
     }
 
     pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
@@ -44,6 +54,17 @@ impl Error {
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    pub fn with_again(mut self, again: Option<Again>) -> Self {
+        self.again = again;
+        self
+    }
+
+    /// As told last: by this error, or by what it came of.
+    pub fn again(&self) -> Option<Again> {
+        let source = self.source.as_deref().and_then(|source| source.downcast_ref::<Error>());
+        self.again.or_else(|| source.and_then(Error::again))
     }
 
     pub fn kind(&self) -> ErrorKind {

@@ -18,7 +18,7 @@ use super::{
     read,
     staging::Staging,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Again, Error, ErrorKind, Result};
 
 /// The one property of ours in a snapshot summary; metadata.json is plain, so it is the keyed digest and nothing else.
 pub const DELIVERY_PROPERTY: &str = "bonded.delivery";
@@ -26,6 +26,9 @@ pub const DELIVERY_PROPERTY: &str = "bonded.delivery";
 const ATTEMPTS_MAX: u32 = 100;
 const BACKOFF_MS_MIN: u64 = 5;
 const BACKOFF_MS_SPREAD: u64 = 60;
+/// After an answer that it is asked too often: doubled by each one more, up to the longest.
+const THROTTLED_MS_MIN: u64 = 100;
+const THROTTLED_MS_MAX: u64 = 5_000;
 
 /// Which delivery a commit is for: the idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +112,7 @@ pub(super) async fn commit(tables: &Tables, table: &str, change: &Change<'_>) ->
 /// `unanswered`: snapshots whose COMMIT went unanswered. If one turns up in the table, it landed.
 async fn attempts(tables: &Tables, table: &str, change: &Change<'_>, unanswered: &mut Vec<i64>) -> Result<Outcome> {
     let ident = tables.ident(table);
+    let (mut waits, mut last) = (Waits::default(), None);
     for attempt in 1..=ATTEMPTS_MAX {
         let loaded = tables.catalog.load(&ident).await?;
         if let Some(snapshot_id) = landed(tables, &loaded, change, unanswered).await? {
@@ -143,28 +147,40 @@ async fn attempts(tables: &Tables, table: &str, change: &Change<'_>, unanswered:
                 staging.clean().await;
                 return already(tables, change, unanswered, attempt).await;
             }
-            (snapshot_id, Err(error)) => match error.kind() {
-                ErrorKind::Ambiguous => {
-                    tracing::warn!(target: "lake.commit.ambiguous", table, %error);
-                    unanswered.extend(snapshot_id);
-                }
-                ErrorKind::Retry => {
-                    tracing::debug!(target: "lake.commit.conflict", table, attempt, %error);
-                    staging.clean().await;
-                }
-                kind => {
-                    staging.clean().await;
-                    // Refused is final. But a COMMIT that went unanswered before may still land, and its files are these.
-                    if kind == ErrorKind::Refused && change.mark.is_some() && unanswered.is_empty() {
-                        discard(&loaded, change.add).await;
+            (snapshot_id, Err(error)) => {
+                match error.kind() {
+                    ErrorKind::Ambiguous => {
+                        tracing::warn!(target: "lake.commit.ambiguous", table, %error);
+                        unanswered.extend(snapshot_id);
                     }
-                    return Err(error);
+                    ErrorKind::Retry => {
+                        tracing::debug!(target: "lake.commit.conflict", table, attempt, %error);
+                        staging.clean().await;
+                    }
+                    kind => {
+                        staging.clean().await;
+                        // Refused is final. But a COMMIT that went unanswered before may still land, and its files are these.
+                        if kind == ErrorKind::Refused && change.mark.is_some() && unanswered.is_empty() {
+                            discard(&loaded, change.add).await;
+                        }
+                        return Err(error);
+                    }
                 }
-            },
+                waits.before(&error).await;
+                last = Some(error);
+            }
         }
-        tokio::time::sleep(jitter()).await;
     }
-    Err(Error::new(ErrorKind::Retry, format!("{ATTEMPTS_MAX} commits to {table} lost their race; try again later")))
+    Err(lost(format!("{ATTEMPTS_MAX} commits to {table} lost their race; try again later"), last))
+}
+
+/// By what the last attempt ended.
+pub(super) fn lost(message: String, last: Option<Error>) -> Error {
+    let error = Error::new(ErrorKind::Retry, message);
+    match last {
+        Some(last) => error.with_source(last),
+        None => error,
+    }
 }
 
 /// Which of the unanswered commits landed. Its snapshot may be expired by now; then the ledger tells, or the files do.
@@ -206,7 +222,50 @@ async fn discard(table: &Table, files: &[DataFile]) {
     }
 }
 
-fn jitter() -> Duration {
-    let random = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
-    Duration::from_millis(BACKOFF_MS_MIN + random % BACKOFF_MS_SPREAD)
+/// How long one attempt waits for the next: a little after a lost race, ever longer while the service is asked too often.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    throttled: u32,
+}
+
+impl Waits {
+    pub async fn before(&mut self, again: &Error) {
+        tokio::time::sleep(self.next(again, uuid::Uuid::new_v4().as_bytes()[0])).await;
+    }
+
+    fn next(&mut self, again: &Error, random: u8) -> Duration {
+        let random = u64::from(random);
+        if again.again() != Some(Again::Throttled) {
+            return Duration::from_millis(BACKOFF_MS_MIN + random % BACKOFF_MS_SPREAD);
+        }
+        let longest = THROTTLED_MS_MIN.saturating_mul(1 << self.throttled.min(16)).min(THROTTLED_MS_MAX);
+        self.throttled += 1;
+        // Between half and the whole of it, so that those who were told together do not ask together.
+        Duration::from_millis(longest / 2 + longest * random / 510)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_seconds_while_the_service_is_asked_too_often_and_only_then() {
+        let error = |again| Error::new(ErrorKind::Retry, "once more").with_again(again);
+        let throttled = Error::new(ErrorKind::Ambiguous, "not told").with_source(error(Some(Again::Throttled)));
+        let mut waits = Waits::default();
+        let longest: Vec<u128> = (0..8).map(|_| waits.next(&throttled, 255).as_millis()).collect();
+        assert_eq!(longest, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        assert_eq!(waits.next(&throttled, 0).as_millis(), 2_500);
+        for random in [0, 130, 255] {
+            assert!(waits.next(&error(Some(Again::Overtaken)), random).as_millis() < 65);
+            assert!(waits.next(&error(None), random).as_millis() < 65);
+        }
+    }
+
+    #[test]
+    fn who_lost_the_race_says_by_what() {
+        let last = Error::new(ErrorKind::Retry, "Glue is asked too often");
+        assert!(lost("100 commits lost their race".into(), Some(last)).to_string().ends_with("race: Glue is asked too often"));
+    }
 }

@@ -8,14 +8,20 @@ use iceberg::{
     table::Table,
 };
 
-use super::{Tables, catalog::Swing, create::iceberg_field};
-use crate::error::{Error, ErrorKind, Result};
+use super::{
+    Tables,
+    catalog::Swing,
+    commit::{Waits, lost},
+    create::iceberg_field,
+};
+use crate::error::{ErrorKind, Result};
 
 const ATTEMPTS_MAX: u32 = 100;
 
 /// Loads, asks for the updates, swings; begins again after a lost race. No updates: nothing to do.
 pub(super) async fn change(tables: &Tables, table: &str, updates: impl Fn(&Table) -> Result<Vec<TableUpdate>>) -> Result<()> {
     let ident = tables.ident(table);
+    let (mut waits, mut last) = (Waits::default(), None);
     for _ in 0..ATTEMPTS_MAX {
         let loaded = tables.catalog.load(&ident).await?;
         let updates = updates(&loaded)?;
@@ -26,11 +32,14 @@ pub(super) async fn change(tables: &Tables, table: &str, updates: impl Fn(&Table
         match tables.catalog.swing(&loaded, updates, requirements, None).await {
             Ok(Swing::Landed | Swing::AlreadyCommitted) => return Ok(()),
             // The updates are worked out afresh from what is there, so an unknown answer needs no more than another look.
-            Err(error) if matches!(error.kind(), ErrorKind::Retry | ErrorKind::Ambiguous) => continue,
+            Err(error) if matches!(error.kind(), ErrorKind::Retry | ErrorKind::Ambiguous) => {
+                waits.before(&error).await;
+                last = Some(error);
+            }
             Err(error) => return Err(error),
         }
     }
-    Err(Error::new(ErrorKind::Retry, format!("changes to {table} lost their race {ATTEMPTS_MAX} times; try again later")))
+    Err(lost(format!("changes to {table} lost their race {ATTEMPTS_MAX} times; try again later"), last))
 }
 
 fn current(schema: Schema) -> Vec<TableUpdate> {

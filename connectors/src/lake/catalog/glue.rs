@@ -19,7 +19,8 @@ use tokio::sync::OnceCell;
 use super::pointers::{Entry, Pointers, Seen};
 use crate::{
     aws::{Account, Service},
-    error::{Error, ErrorKind, Result},
+    error::{Again, Error, ErrorKind, Result},
+    lake::commit::Waits,
 };
 use columns::columns;
 use told::{Asked, told};
@@ -129,7 +130,8 @@ impl Glue {
     async fn probe(&self) -> Result<()> {
         let name = || TableInput::builder().name(PROBE).parameters("bonded.probe", uuid::Uuid::new_v4().to_string());
         self.ensure_database(&self.prefix, None).await?;
-        for _ in 0..PROBES_MAX {
+        let (mut waits, mut last) = (Waits::default(), None);
+        'looks: for _ in 0..PROBES_MAX {
             let Some(seen) = self.table(&self.prefix, PROBE).await? else {
                 self.create_table(&self.prefix, name().build().map_err(unbuilt)?).await?;
                 continue;
@@ -139,7 +141,13 @@ impl Glue {
                 match self.update_table(&self.prefix, name().build().map_err(unbuilt)?, version).await {
                     Ok(()) => {}
                     // Ours, or that of a process which was quicker: it looked.
-                    Err(error) if error.kind() == ErrorKind::Retry => return Ok(()),
+                    Err(error) if error.again() == Some(Again::Overtaken) => return Ok(()),
+                    // It did not come to look.
+                    Err(error) if error.kind() == ErrorKind::Retry => {
+                        waits.before(&error).await;
+                        last = Some(error);
+                        continue 'looks;
+                    }
                     Err(error) if error.kind() == ErrorKind::Ambiguous => {
                         return Err(Error::new(ErrorKind::Retry, "the catalog did not answer: try again").with_source(error));
                     }
@@ -148,7 +156,12 @@ impl Glue {
             }
             return Err(blind("took two updates of one version"));
         }
-        Err(Error::new(ErrorKind::Retry, format!("table {}.{PROBE} comes and goes: try again", self.prefix)))
+        let message = format!("{PROBES_MAX} looks did not tell whether the catalog holds to versions ({}.{PROBE})", self.prefix);
+        let error = Error::new(ErrorKind::Retry, format!("{message}: try again"));
+        Err(match last {
+            Some(last) => error.with_source(last),
+            None => error,
+        })
     }
 }
 

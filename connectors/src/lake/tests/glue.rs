@@ -341,6 +341,28 @@ async fn a_glue_that_does_not_look_at_versions_is_refused_before_anything_is_wri
     world.room("acme").await.append("d0", 0, 10).await.expect("committed");
 }
 
+/// An answer that it is asked too often tells nothing of whether it looks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_throttled_probe_proves_nothing_and_a_throttled_swap_is_tried_again() {
+    let throttled = || Fate::Say { is_done: false, status: 400, code: "ThrottlingException" };
+    let script = Arc::new(Script::default());
+    let Some((world, _proxy)) = scripted(&script).await else { return };
+    script.without_versions.store(true, Relaxed);
+    script.then("UpdateTable", throttled());
+    script.then("UpdateTable", Fate::Pass);
+    script.then("UpdateTable", Fate::Say { is_done: false, status: 429, code: "" });
+    let error = world.try_room("acme").await.err().expect("it would lose commits");
+    assert!(error.kind() == ErrorKind::Setup && error.to_string().contains("two updates of one version"), "{error}");
+    script.without_versions.store(false, Relaxed);
+    script.then("UpdateTable", throttled());
+    let room = world.room("acme").await;
+    script.then("UpdateTable", throttled());
+    committed(&room.append("d0", 0, 10).await.expect("in the end"), 2);
+    script.then("UpdateTable", throttled());
+    room.tables.drop_column("es_003", "duty").await.expect("in the end");
+    assert!(script.next.lock().expect("no panic").is_empty());
+}
+
 /// A table's parameters at Glue, changed by someone who is not us.
 async fn tamper(endpoint: &str, world: &World, change: impl Fn(&mut std::collections::HashMap<String, String>)) {
     let client = aws_sdk_glue::Client::new(&account(endpoint).await.config(crate::aws::Service::Glue));

@@ -10,7 +10,7 @@ use aws_sdk_glue::{
 
 use crate::{
     aws::NO_CREDENTIALS,
-    error::{Error, ErrorKind},
+    error::{Again, Error, ErrorKind},
 };
 
 /// What policies call the request, and whether it may be asked again.
@@ -40,6 +40,7 @@ pub(super) fn told<E>(asked: Asked, name: &str, error: SdkError<E, HttpResponse>
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
+    let mut again = None;
     let (kind, message) = match &error {
         // Nothing to sign with. A connection that broke after the request went out is `other`, too: only what says so is this.
         SdkError::DispatchFailure(failure) if failure.is_other() && names_credentials(&error) => {
@@ -47,13 +48,24 @@ where
         }
         SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) | SdkError::ResponseError(_) => asked.unanswered(name),
         SdkError::ServiceError(refused) => {
-            answered(asked, name, refused.err().code().unwrap_or_default(), refused.raw().status().as_u16())
+            let (code, status) = (refused.err().code().unwrap_or_default(), refused.raw().status().as_u16());
+            again = why_again(code, status);
+            answered(asked, name, code, status)
         }
         _ => (ErrorKind::Internal, format!("{} of {name} could not be asked for", asked.operation())),
     };
     match error.into_source() {
-        Ok(source) => Error::new(kind, message).with_source(source),
-        Err(error) => Error::new(kind, message).with_source(error),
+        Ok(source) => Error::new(kind, message).with_again(again).with_source(source),
+        Err(error) => Error::new(kind, message).with_again(again).with_source(error),
+    }
+}
+
+fn why_again(code: &str, status: u16) -> Option<Again> {
+    match code {
+        "ConcurrentModificationException" | "VersionMismatchException" => Some(Again::Overtaken),
+        "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "ResourceNotReadyException" => Some(Again::Throttled),
+        _ if status == 429 => Some(Again::Throttled),
+        _ => None,
     }
 }
 
