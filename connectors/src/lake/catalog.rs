@@ -216,6 +216,15 @@ impl EncryptedCatalog {
         }
     }
 
+    /// The same for a table that is not loaded yet.
+    pub(super) async fn settle_first(&self, table: &str) -> Result<()> {
+        let Some(beside) = &self.beside else { return Ok(()) };
+        match beside.pointer(table).await? {
+            Some((location, _)) => beside.end(table, &location).await,
+            None => Ok(()),
+        }
+    }
+
     /// Has the catalog beside the control store point at what that records, where it points at nothing. Answers how many it had
     /// not.
     pub(super) async fn put_back(&self) -> Result<usize> {

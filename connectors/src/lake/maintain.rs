@@ -6,6 +6,9 @@
 use chrono::TimeDelta;
 use serde::Serialize;
 
+use super::Tables;
+use crate::error::Result;
+
 mod bins;
 mod compact;
 mod expire;
@@ -23,6 +26,12 @@ pub(super) use expire::expire;
 pub(super) use rewrap::rewrap;
 pub(super) use sweep::sweep;
 pub(crate) use {sweep::store_now, uploads::remove as remove_uploads};
+
+/// Before anything is done to a table: a swing whose worker died before the control store was told of it is ended, so that the
+/// ledger has its delivery whatever becomes of the snapshot that shows it. A dry run leaves that too.
+pub(super) async fn settle(tables: &Tables, table: &str, dry_run: bool) -> Result<()> {
+    if dry_run { Ok(()) } else { tables.catalog.settle_first(table).await }
+}
 
 /// The least grace for files that nothing refers to: longer than any delivery takes from its first file to its commit.
 pub const GRACE_MIN: TimeDelta = TimeDelta::hours(24);

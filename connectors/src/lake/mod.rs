@@ -138,6 +138,9 @@ impl Lake {
 
     /// Removes what lies under the scope's tables and nothing has referred to for `grace`. See [`maintain`].
     pub async fn sweep(&self, scope: &TenantScope, tables: &Tables, grace: chrono::TimeDelta, dry_run: bool) -> Result<Swept> {
+        for table in tables.names().await? {
+            maintain::settle(tables, &table, dry_run).await?;
+        }
         maintain::sweep(self, scope, tables, grace, dry_run).await
     }
 
@@ -316,6 +319,7 @@ impl Tables {
 
     /// Joins small data files, then merges small manifests where that is still worth it.
     pub async fn compact(&self, table: &str, compaction: &Compaction, dry_run: bool) -> Result<Compacted> {
+        maintain::settle(self, table, dry_run).await?;
         let mut done = maintain::compact(self, table, compaction, dry_run).await?;
         if done.files_made == 0 {
             (_, done.manifests_after) = maintain::merge_manifests(self, table, compaction.files_min, dry_run).await?;
@@ -325,11 +329,13 @@ impl Tables {
 
     /// Drops snapshots from the metadata, and keys that wrap nothing any more. Deletes no file.
     pub async fn expire(&self, table: &str, retention: &Retention, dry_run: bool) -> Result<Expired> {
+        maintain::settle(self, table, dry_run).await?;
         maintain::expire(self, table, retention, dry_run).await
     }
 
     /// The table's key-encryption keys under the newest version of the tenant's key.
     pub async fn rewrap(&self, table: &str, keys: &dyn Keys, dry_run: bool) -> Result<Rewrapped> {
+        maintain::settle(self, table, dry_run).await?;
         maintain::rewrap(self, table, keys, dry_run).await
     }
 

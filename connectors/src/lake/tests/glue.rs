@@ -12,7 +12,10 @@ use crate::{
         private_aws::{PrivateAws, REGION},
         private_proxy::{Fate, Gate, PrivateProxy, Rule},
     },
-    lake::Glue,
+    lake::{
+        Glue,
+        maintain::{Compaction, GRACE_MIN},
+    },
     store::fence::Fence,
 };
 
@@ -281,6 +284,39 @@ async fn a_commit_that_the_store_was_not_told_of_is_found_and_told() {
         assert_eq!((steady.rows().await.len(), steady.swings().await), (if expire_first { 30 } else { 20 }, 0));
         assert_eq!(steady.tables.survey("es_003").await.expect("looked at").found, []);
     }
+}
+
+/// Its delivery may never come again: maintenance tells the ledger, whichever of its steps is run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn maintenance_ends_a_swing_that_the_store_was_not_told_of() {
+    let script = Arc::new(Script::default());
+    let Some((mut world, _proxy)) = scripted(&script).await else { return };
+    let steady = world.room("acme").await;
+    let probe = Arc::new(Answers::default());
+    world.control = world.control.watched_by(probe.clone());
+    let dying = world.room("acme").await;
+    let compaction = Compaction { file_target_bytes: 1 << 20, files_min: 100 };
+    let kept = Retention { snapshots_min: 100, snapshots_max: 100, ..only_the_newest() };
+    for (n, step) in (0_i64..).zip(["rewrap", "compact", "expire", "sweep"]) {
+        let digest = format!("d{n}");
+        probe.refusing.store(false, Relaxed);
+        *script.then_refuse.lock().expect("no panic") = Some(probe.clone());
+        assert_eq!(dying.append(&digest, 10 * n, 10).await.expect_err("the store is gone").kind(), ErrorKind::Ambiguous);
+        let run = async |dry_run: bool| match step {
+            "rewrap" => steady.tables.rewrap("es_003", world.keys.as_ref(), dry_run).await.map(drop),
+            "compact" => steady.tables.compact("es_003", &compaction, dry_run).await.map(drop),
+            "expire" => steady.tables.expire("es_003", &kept, dry_run).await.map(drop),
+            _ => {
+                let lake = steady.lake.clone();
+                lake.sweep(&scope("acme"), &steady.tables, GRACE_MIN, dry_run).await.map(drop)
+            }
+        };
+        run(true).await.expect(step);
+        assert_eq!((steady.state(&digest).await.0, steady.swings().await), (DeliveryState::Landed, 1), "{step}: a dry run");
+        run(false).await.expect(step);
+        assert_eq!((steady.state(&digest).await.0, steady.swings().await), (DeliveryState::Committed, 0), "{step}");
+    }
+    assert_eq!(steady.rows().await.len(), 40);
 }
 
 /// The narrowest place: the sleeper's swap is at Glue's door when the next worker commits, and nobody else has.
