@@ -31,10 +31,12 @@ use crate::{
     settings::{CatalogKind, KeyProvider, Settings, held, secret},
 };
 
+pub(crate) mod catalog;
 pub(crate) mod identity;
 mod rooms;
 
 pub use crate::audit::AuditEvent;
+use catalog::Purpose;
 pub(crate) use identity::{Identity, generated, unwrapped};
 
 #[derive(Debug)]
@@ -92,7 +94,16 @@ impl Doors {
 
 impl Lakehouse {
     /// Makes lake, control store and keyring where they are missing; what is there stays. `true` when the keyring is new.
-    pub async fn init(settings: Settings, mut doors: Doors) -> Result<(Self, bool)> {
+    pub async fn init(settings: Settings, doors: Doors) -> Result<(Self, bool)> {
+        Self::make(settings, doors, Purpose::Found).await
+    }
+
+    /// The same for a lake whose control store was lost; its tables may be made anew in another catalog.
+    pub(crate) async fn init_anew(settings: Settings, doors: Doors) -> Result<(Self, bool)> {
+        Self::make(settings, doors, Purpose::Rebuild).await
+    }
+
+    async fn make(settings: Settings, mut doors: Doors, purpose: Purpose) -> Result<(Self, bool)> {
         settings.check_lake()?;
         let secrets = doors.secrets.get_or_insert_with(|| settings.vault(doors.clock.clone())).clone();
         let place = place(&settings, &secrets).await?;
@@ -112,13 +123,17 @@ impl Lakehouse {
         if settings.keys.provider == KeyProvider::Aws {
             fresh = ControlStore::open(place).await?.lake_record().await?.is_none();
         }
-        let house = Self::open(settings, doors).await?;
+        let house = Self::open_for(settings, doors, purpose).await?;
         if let Some(bucket) = house.lake.bucket() {
             // Whether it can be written, and what it does when two write at once.
             bucket.honours().await?;
         }
         if let Some(pointers) = house.lake.pointers() {
             pointers.check().await?;
+        }
+        if house.tenants().await?.is_empty() {
+            // Of those who are there, the pointers are put back first.
+            house.record_catalog().await?;
         }
         if house.control.asks_for_proof() {
             // Tenants of a lake from before PostgreSQL asked for proofs.
@@ -131,6 +146,15 @@ impl Lakehouse {
 
     /// An existing one.
     pub async fn open(settings: Settings, doors: Doors) -> Result<Self> {
+        Self::open_for(settings, doors, Purpose::Use).await
+    }
+
+    /// One that was just restored, whose pointers are yet to be put back.
+    pub(crate) async fn open_restored(settings: Settings, doors: Doors) -> Result<Self> {
+        Self::open_for(settings, doors, Purpose::Found).await
+    }
+
+    async fn open_for(settings: Settings, doors: Doors, purpose: Purpose) -> Result<Self> {
         settings.check_lake()?;
         let secrets = doors.secrets.unwrap_or_else(|| settings.vault(doors.clock.clone()));
         let mut control = ControlStore::open(place(&settings, &secrets).await?).await?;
@@ -160,6 +184,7 @@ impl Lakehouse {
                 if settings.aws.lock || settings.aws.retain.is_some() {
                     bucket.check_lock().await?;
                 }
+                catalog::check(&settings, &bucket, purpose, &control).await?;
                 let (store, root) = bucket.clone().opened().await?;
                 (store, root, Some(bucket))
             }
@@ -329,25 +354,6 @@ impl Lakehouse {
             }
             fresh => Ok(fresh.is_some()),
         }
-    }
-
-    /// Has a catalog beside the control store point at the scope's tables where it points at nothing: of a lake that was
-    /// restored, or whose pointers someone took away. A tenant that does not open is left as it is.
-    pub(crate) async fn put_pointers_back(&self, scope: &TenantScope) -> Result<()> {
-        if self.lake.pointers().is_none() {
-            return Ok(());
-        }
-        let tenant = match self.tenant(scope).await {
-            Ok(tenant) => tenant,
-            Err(error) if error.kind() == ErrorKind::Refused => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let made = tenant.tables.put_back().await?;
-        if made > 0 {
-            tenant.audit(self.clock.as_ref(), "catalog.put_back", scope.tenant().as_str(), &format!("{made} pointers")).await?;
-        }
-        tenant.ledger.close().await;
-        Ok(())
     }
 
     /// The id and state of a tenant's key, also when it is disabled.

@@ -84,7 +84,7 @@ pub async fn rebuild(house: &Lakehouse, tenant: &Tenant, watch: &(dyn Fn(u64, u6
     match standing(tenant).await? {
         Standing::Fresh => {
             // What the control store that is lost had pointed at, in a catalog that is not.
-            tenant.tables.let_go().await?;
+            tenant.tables.let_go(house.lake.is_moved()).await?;
             tenant.audit(house.clock.as_ref(), ACTION, name, BEGUN).await?;
         }
         Standing::Begun => {}

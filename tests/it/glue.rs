@@ -86,16 +86,65 @@ fn the_spine_runs_with_its_pointers_in_glue_by_configuration_alone() {
     assert_eq!(rows(&world, "es_003"), before);
     assert!(world.ok(&["audit", "--tenant", TENANT]).contains("catalog.put_back"));
 
+    // Settings that name another catalog open nothing, and change nothing.
+    let mut commands = vec![vec!["init"], vec!["tables", "--tenant", TENANT], vec!["rebuild"]];
+    commands.push(vec!["ingest", "--tenant", TENANT, "in"]);
+    for (name, value, says) in [
+        ("BONDED_CATALOG_KIND", "sql", "and the settings name the control store: set catalog.kind = \"glue\""),
+        ("BONDED_CATALOG_DATABASE", "another", "and the settings name the Glue database `another`: set catalog.kind"),
+    ] {
+        for command in &commands {
+            let output = world.command(command).env(name, value).output().expect("the binary starts");
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success() && told.contains(says), "{name} {command:?}: {told}");
+        }
+    }
+    assert_eq!(rows(&world, "es_003"), before);
+
     // The lake comes back under another prefix, with databases of its own.
     let to = world.path("backup").display().to_string();
     world.ok(&["backup", "--to", &to, "--copy"]);
     let old = world.bucket.as_ref().expect("in a bucket");
     let bucket = Bucket { endpoint: old.endpoint.clone(), name: format!("{}/again", old.name) };
     let again = World::in_bucket(bucket, None).beside_glue(&glue.endpoint);
-    again.ok(&["restore", "--from", &to]);
+    // Not with those of the lake that it is a copy of, which goes on.
+    let with_its = |command: &[&str]| {
+        let mut command = again.command(command);
+        let output = command.env("BONDED_CATALOG_DATABASE", world.glue_database()).output().expect("the binary starts");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (command, says) in [
+        (vec!["restore", "--from", &to], "these are the old lake's pointers"),
+        (vec!["init"], "these are the old lake's pointers"),
+        (vec!["tables", "--tenant", TENANT], "run `bonded init`"),
+    ] {
+        let (is_done, told) = with_its(&command);
+        assert!(!is_done && told.contains(says), "{command:?}: {told}");
+    }
+    assert!(world.ingest(TENANT, &files).iter().all(|receipt| receipt["duplicate"] == json!(true)));
+    let later = Plan { serial_first: 5000, ..random_plan(5) };
+    let later = world.corpus_files("later", &Corpus::new(later).expect("fit"));
+    assert!(world.ingest(TENANT, &later).iter().all(|receipt| receipt["state"] == "committed"));
+    assert!(rows(&world, "es_003") > before);
+    world.ok(&["verify"]);
+    again.ok(&["init"]);
+    again.ok(&["init"]);
     assert_eq!(rows(&again, "es_003"), before);
     assert!(again.ingest(TENANT, &files).iter().all(|receipt| receipt["duplicate"] == json!(true)));
     again.ok(&["verify"]);
+
+    // Its control store lost, it is made again with that for its catalog; Glue's are then refused until they are founded anew.
+    std::fs::remove_dir_all(again.lake()).unwrap();
+    let by_its_store = |command: &[&str]| {
+        let output = again.command(command).env("BONDED_CATALOG_KIND", "sql").output().expect("the binary starts");
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    by_its_store(&["rebuild"]);
+    by_its_store(&["verify"]);
+    assert!(by_its_store(&["tables", "--tenant", TENANT]).contains("es_003"));
+    let run = again.run(&["tables", "--tenant", TENANT]);
+    assert!(run.code != 0 && run.stderr.contains("does not tell of the catalog"), "{} {}", run.code, run.stderr);
 }
 
 fn asked_away(glue: &PrivateAws, world: &World) {

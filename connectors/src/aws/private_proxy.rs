@@ -19,7 +19,11 @@ pub enum Fate {
     LoseAnswer,
     LoseRequest,
     /// Whoever asked is told this error of the service's, with this status, whether or not it is done.
-    Say { is_done: bool, status: u16, code: &'static str },
+    Say {
+        is_done: bool,
+        status: u16,
+        code: &'static str,
+    },
     /// It is done, then this is; whoever asked never hears of it.
     Then(Box<dyn FnOnce() + Send>),
     /// It goes on when the gate opens; until then its connection stays.

@@ -227,8 +227,11 @@ impl EncryptedCatalog {
 
     /// Has the catalog beside the control store point at what that records, where it points at nothing. Answers how many it had
     /// not.
-    pub(super) async fn put_back(&self) -> Result<usize> {
+    pub(super) async fn put_back(&self, may_be_anothers: bool) -> Result<usize> {
         let Some(beside) = &self.beside else { return Ok(0) };
+        if may_be_anothers {
+            beside.has_none().await?;
+        }
         let mut made = 0;
         for table in self.rows.names().await? {
             let Some((location, Some(sha256))) = self.rows.pointer(&table).await? else { continue };
@@ -240,8 +243,9 @@ impl EncryptedCatalog {
     }
 
     /// Takes what a lost control store had pointed at out of the catalog beside it.
-    pub(super) async fn let_go(&self) -> Result<()> {
+    pub(super) async fn let_go(&self, is_moved: bool) -> Result<()> {
         match &self.beside {
+            Some(beside) if is_moved => beside.has_none().await,
             Some(beside) => beside.let_go(&self.warehouse).await,
             None => Ok(()),
         }

@@ -50,7 +50,7 @@ pub use create::Layout;
 pub use durable::Durable;
 pub use kek_cache::KekCache;
 use maintain::{Compacted, Compaction, Expired, Retention, Rewrapped, Swept};
-pub use s3::{Aspect, Honours, Kept, OBJECT_BYTES_MAX, S3, Use, is_s3};
+pub use s3::{Aspect, CatalogRecord, Honours, Kept, OBJECT_BYTES_MAX, S3, Use, is_s3};
 pub use survey::{Found, StoredFile, Survey, Tally};
 use write::Shape;
 pub use write::{FileWriter, TableWriter, Written};
@@ -106,6 +106,11 @@ impl Lake {
 
     pub fn bucket(&self) -> Option<&S3> {
         self.bucket.as_deref()
+    }
+
+    /// Whether it lies elsewhere than where its tables' names lead: as a restored copy in a bucket does.
+    pub fn is_moved(&self) -> bool {
+        self.bucket().is_some_and(|bucket| bucket.root() != self.root)
     }
 
     pub fn root(&self) -> &str {
@@ -258,14 +263,15 @@ impl Tables {
     /// Has a catalog beside the control store point at the tables of a restored lake; answers how many were not there.
     ///
     /// # Errors
-    /// `Refused` when it points elsewhere.
-    pub async fn put_back(&self) -> Result<usize> {
-        self.catalog.put_back().await
+    /// `Refused` when it points elsewhere; and anywhere, where what is there may be of the lake that this one is a copy of.
+    pub async fn put_back(&self, may_be_anothers: bool) -> Result<usize> {
+        self.catalog.put_back(may_be_anothers).await
     }
 
-    /// Takes pointers that a lost control store had set out of the catalog beside it, so that tables are made anew.
-    pub async fn let_go(&self) -> Result<()> {
-        self.catalog.let_go().await
+    /// Takes pointers that a lost control store had set out of the catalog beside it, so that tables are made anew. Those of a
+    /// lake that was moved here may be of the one that stayed.
+    pub async fn let_go(&self, is_moved: bool) -> Result<()> {
+        self.catalog.let_go(is_moved).await
     }
 
     /// The table's current Arrow schema, field ids in the metadata.

@@ -38,9 +38,11 @@ mod retention;
 mod setup;
 #[cfg(test)]
 pub(super) mod tests;
+mod whose;
 
 pub use honours::Honours;
 pub use setup::{Aspect, Kept};
+pub use whose::CatalogRecord;
 
 /// One request, its body included.
 const REQUEST_MAX: Duration = Duration::from_secs(60);

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    lakehouse::place,
+    lakehouse::{catalog::check_restored, place},
     settings::Settings,
 };
 
@@ -59,6 +59,7 @@ pub(super) async fn restore(given: &Given<'_>, bucket: &S3) -> Result<(u64, Escr
         let message = format!("{} is not empty; name a new folder for the control store (store.folder)", folder.display());
         return Err(Error::new(ErrorKind::Refused, message));
     }
+    check_restored(settings, bucket).await?;
     begin(bucket, manifest).await?;
     for (tenant, key) in given.tenants {
         bucket.assign(tenant, key);

@@ -89,11 +89,12 @@ async fn check(settings: Settings, doors: Doors, restored: &Restored, output: &O
         output.remark("no keyring is there: restore it (--keys-from), then run `bonded verify`");
         return Ok(false);
     }
-    let house = Lakehouse::open(settings, doors).await?;
+    let house = Lakehouse::open_restored(settings, doors).await?;
     let scopes: Vec<_> = restored.tenants.iter().cloned().map(scope).collect();
     for scope in &scopes {
         house.put_pointers_back(scope).await?;
     }
+    house.record_catalog().await?;
     let verified = verify(&house, &scopes, Depth { quick: true }, std::sync::Arc::new(|_, _| {})).await?;
     for scope in &scopes {
         // A tenant whose key stays destroyed has no trail to write to.

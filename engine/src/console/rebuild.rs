@@ -72,7 +72,7 @@ async fn in_bucket(settings: Settings, doors: Doors, args: &args::Rebuild, outpu
             "--to and --replace move the files of a lake in a folder; one in a bucket is rebuilt in place, into an empty control store",
         ));
     }
-    let (house, _) = Lakehouse::init(settings, doors).await?;
+    let (house, _) = Lakehouse::init_anew(settings, doors).await?;
     let mut all = Vec::new();
     for name in house.lake.tenant_folders().await? {
         let scope = scope(name.parse()?);

@@ -42,6 +42,7 @@ pub async fn init(settings: Settings, doors: Doors, output: &Output) -> Result<u
     for record in house.tenants().await? {
         house.put_pointers_back(&scope(record.tenant)).await?;
     }
+    house.record_catalog().await?;
     house.audit(super::actor(), "init", &lake, if new { "made" } else { "already there" }).await?;
     output.object(&Initialised { lake: lake.clone(), keys: keys.clone(), new }, || {
         let what = if new { "made" } else { "already there:" };

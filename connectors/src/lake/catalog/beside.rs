@@ -300,6 +300,20 @@ impl Beside {
         }
     }
 
+    /// That the catalog has no table of the tenant's: for a copy of a lake, which names its objects as that lake does.
+    ///
+    /// # Errors
+    /// `Refused` when it has one.
+    pub async fn has_none(&self) -> Result<()> {
+        match self.pointers.names(&self.tenant).await?.first() {
+            None => Ok(()),
+            Some(table) => {
+                let mend = "these are the old lake's pointers, and a copy would move them: name another catalog.database";
+                Err(Error::new(ErrorKind::Refused, format!("table {table} of {} is in the catalog: {mend}", self.tenant)))
+            }
+        }
+    }
+
     /// Takes all pointers of the tenant out of the catalog, which a new control store knows nothing of.
     ///
     /// # Errors
