@@ -65,7 +65,7 @@ impl Gate {
     }
 }
 
-/// Decides by the operation (of `X-Amz-Target`) and the body, which it may alter.
+/// Decides by the operation (of `X-Amz-Target`, else the method and the path) and the body, which it may alter.
 pub type Rule = dyn Fn(&str, &mut String) -> Fate + Send + Sync;
 
 pub struct PrivateProxy {
@@ -128,19 +128,25 @@ fn carry(mut client: TcpStream, upstream: &str, rule: &Rule) -> std::io::Result<
             read => bytes.extend_from_slice(&some[..read]),
         }
     }
-    let operation =
-        header("x-amz-target").map(|(_, value)| value.trim()).unwrap_or_default().rsplit('.').next().unwrap_or_default();
+    let operation = match header("x-amz-target") {
+        Some((_, value)) => value.trim().rsplit('.').next().unwrap_or_default(),
+        None => head.lines().next().and_then(|line| line.rsplit_once(' ')).unwrap_or_default().0,
+    };
     let mut body = String::from_utf8_lossy(&bytes[head_end..]).into_owned();
+    let before = body.clone();
     let fate = rule(operation, &mut body);
+    // What is no text goes on as it came.
+    let body = if body == before { bytes.split_off(head_end) } else { body.into_bytes() };
     let kept = head.lines().filter(|line| {
         let name = line.split(':').next().unwrap_or_default();
         !line.is_empty() && !["content-length", "connection"].iter().any(|own| name.eq_ignore_ascii_case(own))
     });
     let mut request: String = kept.map(|line| format!("{line}\r\n")).collect();
-    request.push_str(&format!("Connection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    request.push_str(&format!("Connection: close\r\nContent-Length: {}\r\n\r\n", body.len()));
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(upstream)?;
         stream.write_all(request.as_bytes())?;
+        stream.write_all(&body)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         Ok(answer)
