@@ -13,7 +13,7 @@ use bonded_connectors::{
     keys::{KeyId, KeyState},
     lake::{
         copy::{Stored, carry, measure, sha256},
-        open_store,
+        folder_url, open_store,
     },
 };
 use bonded_schemas::{TenantId, TenantScope};
@@ -24,6 +24,7 @@ use crate::{
     lakehouse::Lakehouse,
 };
 
+mod halves;
 mod into_bucket;
 mod restore;
 mod tenants;
@@ -50,6 +51,9 @@ pub struct Manifest {
     pub program: String,
     /// The URL that object paths are relative to.
     pub root: String,
+    /// Where the objects are, when the lake was itself restored and so goes by another root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// Whether the objects are here, or stay where they are.
     pub copied: bool,
     pub tenants: Vec<TenantId>,
@@ -63,6 +67,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Where the objects were when it was taken.
+    fn place(&self) -> &str {
+        self.place.as_deref().unwrap_or(&self.root)
+    }
+
     fn digest(&self) -> Result<String> {
         Ok(sha256(&serde_json::to_vec(&Self { sha256: String::new(), ..self.clone() })?))
     }
@@ -109,11 +118,16 @@ pub async fn backup(house: &Lakehouse, scopes: &[TenantScope], to: &Path, copy: 
         }
     }
     files.push(written(to, OBJECTS, objects)?);
+    let place = match house.lake.bucket() {
+        Some(bucket) => bucket.root(),
+        None => folder_url(&house.settings.lake)?,
+    };
     let mut manifest = Manifest {
         format: FORMAT,
         taken_at: house.clock.now().to_rfc3339(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
         root: house.lake.root().to_owned(),
+        place: Some(place).filter(|place| place != house.lake.root()),
         copied: copy,
         tenants: scopes.iter().map(|scope| scope.tenant().clone()).collect(),
         files,

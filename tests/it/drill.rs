@@ -109,6 +109,21 @@ fn drill_all_is_lost_and_comes_back_from_a_copy() {
     }
     undamaged(&world, &new);
 
+    // It is backed up by reference like any other: where it lay before is gone.
+    let (referred, third) = (world.path("referred"), world.path("third"));
+    let before = views(&new, &new_keys, None, TENANT);
+    let of_new = |lake: &Path, arguments: &[&str]| {
+        let mut command = std::process::Command::new(world.command(&[]).get_program());
+        command.arg("--lake").arg(lake).args(arguments).env("BONDED_KEYS_DIR", &new_keys);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    of_new(&new, &["backup", "--to", referred.to_str().unwrap()]);
+    of_new(&third, &["restore", "--from", referred.to_str().unwrap()]);
+    assert!(!lake.exists(), "the old place was asked for");
+    assert_same(&before, &views(&third, &new_keys, None, TENANT));
+    of_new(&third, &["verify"]);
+
     // One altered byte in the backup, and nothing is restored.
     let object = files_under(&Path::new(to).join("lake"))
         .into_iter()
@@ -134,7 +149,9 @@ fn drill_the_control_store_is_lost_and_comes_back_beside_the_objects() {
     for file in files_under(&lake).into_iter().filter(|file| file.to_string_lossy().contains("control.sqlite")) {
         std::fs::remove_file(file).unwrap();
     }
-    let restored = ok(&world, &["restore", "--from", to.to_str().unwrap()]);
+    let unsaid = run(&world, &["restore", "--from", to.to_str().unwrap()]);
+    assert!(unsaid.code == 4 && unsaid.stderr.contains("--control-store-lost"), "{}", unsaid.stderr);
+    let restored = ok(&world, &["restore", "--from", to.to_str().unwrap(), "--control-store-lost"]);
     let verified = undamaged(&world, &lake);
     assert_same(&before, &views(&lake, &keys, None, TENANT));
     compared("control store lost, restored in place", &before, [took, restored, verified]);

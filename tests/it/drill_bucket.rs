@@ -1,11 +1,18 @@
 //! The drill in a bucket: a lake on S3 under KMS keys, backed up, and made again under another prefix.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::Stdio,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use bonded::demo::corpus::Corpus;
 
 use crate::{
     aws::private_aws::PrivateAws,
+    glue::private_proxy::{Fate, Gate, PrivateProxy},
     postgres::private_postgres::PrivatePostgres,
     rebuild::{QUESTIONS, assert_same, eventful},
     world::{Bucket, OTHER, TENANT, World, random_plan},
@@ -97,8 +104,10 @@ fn drill_a_lake_in_a_bucket_comes_back_under_another_prefix() {
     assert_same(&before[1], &views(&lake, OTHER));
 
     // Where a lake is, none is made: not with another control store, and not beside what is no lake at all.
-    let finished = new.run(&["restore", "--from", &copied]);
-    assert!(finished.code == 4 && finished.stderr.contains("holds something already"), "{}", finished.stderr);
+    for from in [&copied, &referred] {
+        let finished = new.run(&["restore", "--from", from]);
+        assert!(finished.code == 4 && finished.stderr.contains("holds a lake"), "{}", finished.stderr);
+    }
     aws.ask("PUT", &format!("/{bucket}/taken/lake/readme"), &[], "somebody's");
     let taken = world(aws, &format!("{bucket}/taken"), None).run(&["restore", "--from", &copied]);
     assert!(taken.code == 4 && taken.stderr.contains("holds something already"), "{}", taken.stderr);
@@ -119,9 +128,72 @@ fn drill_the_control_store_of_a_lake_in_a_bucket_comes_back_in_place() {
     assert!(kept.code == 4 && kept.stderr.contains("not empty"), "{}", kept.stderr);
     for _ in 0..2 {
         std::fs::remove_dir_all(lake.lake()).unwrap();
-        lake.ok(&["restore", "--from", &to]);
+        let unsaid = lake.run(&["restore", "--from", &to]);
+        assert!(unsaid.code == 4 && unsaid.stderr.contains("--control-store-lost"), "{}", unsaid.stderr);
+        lake.ok(&["restore", "--from", &to, "--control-store-lost"]);
         assert_same(&before, &views(&lake, TENANT));
         lake.ok(&["verify"]);
+    }
+}
+
+#[test]
+fn drill_a_restored_lake_in_a_bucket_is_backed_up_where_it_is_and_is_nobody_elses() {
+    let Some(aws) = PrivateAws::localstack() else { return };
+    let bucket = aws.bucket("drill", false);
+    let lake = world(aws, &bucket, None).peopled();
+    let files = lake.corpus_files("in", &Corpus::new(random_plan(8)).expect("fit"));
+    lake.ingest(TENANT, &files[..2]);
+    let (copied, referred) = (text(&lake.path("copied")), text(&lake.path("referred")));
+    lake.ok(&["backup", "--to", &copied, "--copy"]);
+    let moved = world(aws, &format!("{bucket}/moved"), None);
+    moved.ok(&["restore", "--from", &copied]);
+    moved.ingest(TENANT, &files[2..]);
+    let before = views(&moved, TENANT);
+    moved.ok(&["backup", "--to", &referred]);
+
+    // Where it lay before is gone, and the third place has all.
+    for key in under(aws, &bucket, "lake") {
+        aws.ask("DELETE", &format!("/{bucket}/{key}"), &[], "");
+    }
+    let third = world(aws, &format!("{bucket}/third"), None);
+    third.ok(&["restore", "--from", &referred]);
+    assert_same(&before, &views(&third, TENANT));
+    third.ok(&["verify"]);
+
+    // It lives, so no second control store comes to its objects unless the first is said to be lost.
+    let second = world(aws, &format!("{bucket}/moved"), None);
+    let refused = second.run(&["restore", "--from", &referred]);
+    assert!(refused.code == 4 && refused.stderr.contains("holds a lake") && !second.lake().exists(), "{}", refused.stderr);
+    std::fs::remove_dir_all(moved.lake()).unwrap();
+    second.ok(&["restore", "--from", &referred, "--control-store-lost"]);
+    assert_same(&before, &views(&second, TENANT));
+    second.ok(&["verify"]);
+    let trail = second.ok(&["--json", "audit"]);
+    assert!(trail.contains("control_store_lost"), "{trail}");
+}
+
+/// Restores until S3 is asked to take such an object, and kills it there. The request may arrive all the same.
+fn killed_at(aws: &PrivateAws, world: &World, from: &str, object: &'static str, lands: bool) {
+    let (came, has_come) = mpsc::channel();
+    let gate = Arc::new(Gate::default());
+    let held = gate.clone();
+    let rule = move |operation: &str, _: &mut String| {
+        if !(operation.starts_with("PUT ") && operation.split('?').next().is_some_and(|path| path.ends_with(object))) {
+            return Fate::Pass;
+        }
+        let _ = came.send(());
+        if lands { Fate::Hold(held.clone()) } else { Fate::LoseRequest }
+    };
+    let proxy = PrivateProxy::before(&aws.endpoint, Arc::new(rule));
+    let mut command = world.command(&["restore", "--from", from]);
+    command.env("BONDED_AWS_ENDPOINT", &proxy.endpoint).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the binary starts");
+    let came = has_come.recv_timeout(Duration::from_secs(120));
+    child.kill().expect("it runs");
+    child.wait().expect("it ended");
+    came.expect("it got there");
+    if lands {
+        gate.let_through();
     }
 }
 
@@ -189,23 +261,29 @@ fn drill_a_restore_into_a_bucket_that_was_killed_goes_on_and_takes_nothing_alter
     let before = views(&lake, TENANT);
     let to = text(&lake.path("backup"));
     lake.ok(&["backup", "--to", &to, "--copy"]);
-    let mut cut_short = 0;
-    for (at, wait_ms) in [300, 600, 900].into_iter().enumerate() {
+    let data = |keys: &[String]| keys.iter().filter(|key| key.ends_with(".parquet")).count();
+    let all = data(&under(aws, &bucket, "lake"));
+    for (at, (object, lands)) in
+        [("/lake/root.url", true), (".parquet", false), ("/lake/restored", false), ("/lake/restored", true)]
+            .into_iter()
+            .enumerate()
+    {
         let prefix = format!("killed-{at}");
         let new = world(aws, &format!("{bucket}/{prefix}"), None);
-        let mut child = new.spawn(&["restore", "--from", &to]);
-        std::thread::sleep(std::time::Duration::from_millis(wait_ms));
-        child.kill().expect("killed, or done already");
-        child.wait().expect("it ended");
-        if new.lake().exists() {
-            continue;
+        killed_at(aws, &new, &to, object, lands);
+        let left = under(aws, &bucket, &prefix);
+        let are_all_there = object.ends_with("restored");
+        assert!(!new.lake().exists() && !left.is_empty() && (data(&left) == all) == are_all_there, "{object} {left:?}");
+        assert_eq!(left.iter().any(|key| key.ends_with("/lake/restored")), are_all_there && lands);
+        if are_all_there && lands {
+            // From then on it is a lake to everybody else.
+            let other = world(aws, &format!("{bucket}/{prefix}"), None).run(&["restore", "--from", &to]);
+            assert!(other.code == 4 && other.stderr.contains("holds a lake"), "{}", other.stderr);
         }
-        cut_short += usize::from(!under(aws, &bucket, &prefix).is_empty());
         new.ok(&["restore", "--from", &to]);
         assert_same(&before, &views(&new, TENANT));
         new.ok(&["verify"]);
     }
-    println!("{cut_short} restores were cut short with something written, and went on");
 
     // What lies there and is not what was backed up is found; and so is an altered backup.
     let new = world(aws, &format!("{bucket}/altered"), None);
@@ -231,7 +309,10 @@ fn drill_a_lake_in_a_bucket_and_postgresql_comes_back_in_another_database() {
     let Some(aws) = PrivateAws::localstack() else { return };
     let Some(cluster) = PrivatePostgres::start() else { return };
     let bucket = aws.bucket("drill", true);
-    let lake = world(aws, &bucket, Some(&cluster)).peopled();
+    let lake = world(aws, &bucket, Some(&cluster));
+    let beside = text(&lake.path("beside"));
+    let lake = lake.told(vec![("BONDED_STORE_FOLDER", beside)]).peopled();
+    lake.file("beside/rules.toml", "# none of its own\n");
     let files = lake.corpus_files("in", &Corpus::new(random_plan(8)).expect("fit"));
     for tenant in [TENANT, OTHER] {
         lake.ingest(tenant, &files);
@@ -239,11 +320,22 @@ fn drill_a_lake_in_a_bucket_and_postgresql_comes_back_in_another_database() {
     let before = [TENANT, OTHER].map(|tenant| views(&lake, tenant));
     let to = text(&lake.path("backup"));
     lake.ok(&["backup", "--to", &to, "--copy"]);
-    let mut new = world(aws, &format!("{bucket}/again"), Some(&cluster));
+    let new = world(aws, &format!("{bucket}/again"), Some(&cluster));
+    let beside = new.path("beside");
+    let mut new = new.told(vec![("BONDED_STORE_FOLDER", text(&beside))]);
     // The store that is there is another lake's.
     let refused = new.run(&["restore", "--from", &to]);
     assert!(refused.code == 4 && refused.stderr.contains("empty"), "{}", refused.stderr);
+    assert!(under(aws, &bucket, "again").is_empty(), "it was noticed after objects were written");
     new.postgres = Some(cluster.another("again"));
+    // Cut short when all rows are there, it goes on; but not over rules that somebody wrote meanwhile.
+    killed_at(aws, &new, &to, "/lake/restored", false);
+    let rules = beside.join("rules.toml");
+    let carried = std::fs::read(&rules).expect("carried");
+    std::fs::write(&rules, "# another's\n").unwrap();
+    let refused = new.run(&["restore", "--from", &to]);
+    assert!(refused.code == 4 && refused.stderr.contains("move it away"), "{}", refused.stderr);
+    std::fs::write(&rules, carried).unwrap();
     new.ok(&["restore", "--from", &to]);
     for (tenant, before) in [TENANT, OTHER].iter().zip(&before) {
         assert_same(before, &views(&new, tenant));

@@ -7,7 +7,7 @@ use bonded_schemas::Report;
 use serde_json::{Value, json};
 
 #[path = "../../connectors/src/aws/private_proxy.rs"]
-mod private_proxy;
+pub mod private_proxy;
 
 use crate::{
     aws::private_aws::PrivateAws,

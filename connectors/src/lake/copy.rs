@@ -193,13 +193,17 @@ fn root_of(text: &str, place: &str) -> Result<String> {
 
 /// As [`recorded_root`], of a lake in a bucket.
 pub(super) async fn recorded_root_in(store: &dyn ObjectStore, place: &str) -> Result<Option<String>> {
-    let found = match store.get(&object_store::path::Path::from(ROOT_FILE)).await {
-        Ok(found) if found.meta.size <= ROOT_BYTES_MAX => found.bytes().await?,
-        Ok(_) => return root_of("", place).map(Some),
-        Err(object_store::Error::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    root_of(&String::from_utf8_lossy(&found), place).map(Some)
+    recorded(store, ROOT_FILE).await?.map(|text| root_of(&text, place)).transpose()
+}
+
+/// What [`record`] wrote, with the end of its line; nothing of what is too long for it.
+pub(super) async fn recorded(store: &dyn ObjectStore, file: &str) -> Result<Option<String>> {
+    match store.get(&object_store::path::Path::from(file)).await {
+        Ok(found) if found.meta.size <= ROOT_BYTES_MAX => Ok(Some(String::from_utf8_lossy(&found.bytes().await?).into_owned())),
+        Ok(_) => Ok(Some(String::new())),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Writes down a line that a restored lake in a bucket is known by.

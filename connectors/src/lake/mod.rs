@@ -188,12 +188,19 @@ pub fn open_store(lake: &str) -> Result<OpenStore> {
         .with_source(error)
     })?;
     let store = Durable::new(object_store::local::LocalFileSystem::new_with_prefix(&folder)?, folder.clone());
+    let place = folder_url(lake)?;
+    let root = copy::recorded_root(&folder)?.unwrap_or(place);
+    Ok((Arc::new(store), root.trim_end_matches('/').to_owned()))
+}
+
+/// The URL of a lake's folder, which is where its objects are; a restored lake goes by another one.
+pub fn folder_url(lake: &str) -> Result<String> {
+    let folder = lake_folder(lake)?;
     let absolute =
         folder.canonicalize().map_err(|error| Error::new(ErrorKind::Setup, format!("lake {lake}")).with_source(error))?;
     let url = Url::from_file_path(&absolute)
         .map_err(|()| Error::new(ErrorKind::Setup, format!("lake {} has no absolute path", absolute.display())))?;
-    let root = copy::recorded_root(&folder)?.unwrap_or_else(|| url.as_str().to_owned());
-    Ok((Arc::new(store), root.trim_end_matches('/').to_owned()))
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// The local folder of a lake given as a path or `file://` URL; other schemes are refused with their name.

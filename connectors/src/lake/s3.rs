@@ -160,24 +160,26 @@ impl S3 {
         copy::record(self, copy::ROOT_FILE, root).await
     }
 
-    /// Whether a restore was finished here.
-    pub async fn is_restored(&self) -> Result<bool> {
-        match self.base.head(&Path::from(copy::RESTORED_FILE)).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+    /// Which restore was finished here, if one was.
+    pub async fn restored(&self) -> Result<Option<String>> {
+        let found = copy::recorded(self.base.as_ref(), copy::RESTORED_FILE).await?;
+        Ok(found.map(|line| line.trim_end_matches('\n').to_owned()))
     }
 
-    /// That one is finished, by what identifies its backup.
-    pub async fn record_restored(&self, backup: &str) -> Result<()> {
-        match copy::record(self, copy::RESTORED_FILE, backup).await {
-            // In place once more: the first one stays.
-            Err(error) if self.is_restored().await? => {
-                tracing::debug!(%error, "a restore was recorded here before");
-                Ok(())
+    /// That this one is finished.
+    ///
+    /// # Errors
+    /// `Refused` when another one was finished here meanwhile.
+    pub async fn record_restored(&self, restore: &str) -> Result<()> {
+        let Err(error) = copy::record(self, copy::RESTORED_FILE, restore).await else { return Ok(()) };
+        match self.restored().await? {
+            // Written by a request whose answer was lost.
+            Some(found) if found == restore => Ok(()),
+            Some(_) => {
+                let message = format!("another restore was finished in {} meanwhile; restore into another prefix", self.root());
+                Err(Error::new(ErrorKind::Refused, message).with_source(error))
             }
-            done => done,
+            None => Err(error),
         }
     }
 

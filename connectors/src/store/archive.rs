@@ -1,8 +1,12 @@
 //! The control store written out and read in again, as lines of JSON: one form for SQLite and PostgreSQL.
-//! Promise: what is written is one moment of the store; it goes into an empty store only, and whole or not at all.
+//! Promise: what is written is one moment of the store; it goes into an empty store only, and whole or not at all. Whether
+//! a store is empty, or holds just this, can be asked first.
 //! Never: sealed text is opened for it.
 
-use std::io::{BufRead, Write};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, Write},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,6 +38,16 @@ impl ControlStore {
     pub async fn load(&self, lines: &mut (dyn BufRead + Send)) -> Result<u64> {
         load(&self.pool.unwatched(), lines).await
     }
+
+    /// How many rows are here, if they are just those of the lines; nothing where no row is.
+    ///
+    /// # Errors
+    /// `Refused` when other rows are here.
+    pub async fn holds(&self, lines: &mut (dyn BufRead + Send)) -> Result<Option<u64>> {
+        let mut found = Vec::new();
+        self.dump(&mut |table, row| note(&mut found, table, row)).await?;
+        compared(found, lines)
+    }
 }
 
 impl TenantStore {
@@ -47,6 +61,47 @@ impl TenantStore {
     /// As [`ControlStore::load`].
     pub async fn load(&self, lines: &mut (dyn BufRead + Send)) -> Result<u64> {
         load(&self.pool.unwatched(), lines).await
+    }
+
+    /// As [`ControlStore::holds`].
+    pub async fn holds(&self, lines: &mut (dyn BufRead + Send)) -> Result<Option<u64>> {
+        let mut found = Vec::new();
+        self.dump(&mut |table, row| note(&mut found, table, row)).await?;
+        compared(found, lines)
+    }
+}
+
+/// A row by its digest, whatever order its columns came in. The gate's row is there since its table was made.
+fn note(found: &mut Vec<[u8; 32]>, table: &str, row: Row) -> Result<()> {
+    if table == queue::GATE {
+        return Ok(());
+    }
+    let cells: BTreeMap<&String, &Value> = row.iter().collect();
+    let text = serde_json::to_vec(&(table, cells))
+        .map_err(|error| Error::new(ErrorKind::Internal, "a row cannot be written").with_source(error))?;
+    let mut digest = [0; 32];
+    digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, &text).as_ref());
+    found.push(digest);
+    Ok(())
+}
+
+fn compared(mut found: Vec<[u8; 32]>, lines: &mut dyn BufRead) -> Result<Option<u64>> {
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let damaged = || Error::new(ErrorKind::Damaged, "the control store's backup cannot be read");
+    let (mut expected, mut rows) = (Vec::with_capacity(found.len()), 0);
+    for line in lines.lines() {
+        let line = line.map_err(|error| damaged().with_source(error))?;
+        let line: Line = serde_json::from_str(&line).map_err(|error| damaged().with_source(error))?;
+        note(&mut expected, &line.table, line.row)?;
+        rows += 1;
+    }
+    found.sort_unstable();
+    expected.sort_unstable();
+    match found == expected {
+        true => Ok(Some(rows)),
+        false => Err(Error::new(ErrorKind::Refused, "the control store holds other rows already; restore into an empty one")),
     }
 }
 

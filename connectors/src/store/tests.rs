@@ -204,7 +204,14 @@ async fn conforms(place: Place, cluster: Option<&PrivatePostgres>) {
     let mut lines = Vec::new();
     let rows = acme.save(&mut lines).await.expect("saved");
     let other = maker.make_tenant(&scope("zenith-copy")).await.expect("a half of its own");
+    assert_eq!(other.holds(&mut lines.as_slice()).await.expect("asked"), None);
     assert_eq!(other.load(&mut lines.as_slice()).await.expect("loaded"), rows);
+    assert_eq!(other.holds(&mut lines.as_slice()).await.expect("the same"), Some(rows));
+    let fewer = lines.split_inclusive(|byte| *byte == b'\n').skip(1).collect::<Vec<_>>().concat();
+    let one_more = lines.split_inclusive(|byte| *byte == b'\n').next().expect("a line").repeat(2);
+    for odd in [fewer, one_more] {
+        assert_eq!(other.holds(&mut odd.as_slice()).await.expect_err("others").kind(), ErrorKind::Refused);
+    }
     let mut again = Vec::new();
     other.save(&mut again).await.expect("saved");
     let sorted = |lines: &[u8]| {

@@ -19,15 +19,20 @@ use bonded_connectors::{
         is_s3, lake_folder, open_store,
     },
     secrets::Vault,
-    store::{ControlStore, Place},
+    store::Place,
 };
 use bonded_schemas::{TenantId, TenantScope};
 use serde::Serialize;
 
-use super::{CONTROL, FORMAT, LAKE, MANIFEST, Manifest, OBJECTS, RULES, SHARED, into_bucket, tenants::Records};
+use super::{
+    FORMAT, LAKE, MANIFEST, Manifest, OBJECTS, RULES, SHARED,
+    halves::{Halves, saved},
+    into_bucket,
+    tenants::Records,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
-    lakehouse::{bucket, generated, key_service, place, root_source, unwrapped},
+    lakehouse::{bucket, key_service, place, root_source},
     settings::{KeyProvider, Settings, secret},
 };
 
@@ -41,6 +46,15 @@ pub struct Asked {
     pub newer: Vec<PathBuf>,
     /// Tenants whose keys at a service of their own open no more; nothing of them but sealed rows is restored.
     pub without: Vec<TenantId>,
+    /// Whoever asks knows that the control store of the lake that is there is lost.
+    pub is_store_lost: bool,
+}
+
+impl Asked {
+    /// Whether the keys are there before anything is restored.
+    pub(super) fn has_keys(&self, settings: &Settings) -> bool {
+        self.keys_from.is_empty() || settings.keys.provider == KeyProvider::Aws
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -135,12 +149,26 @@ pub async fn restore(
         if !in_place {
             return Err(Error::new(ErrorKind::Refused, message));
         }
+        // It may live on with a control store elsewhere, and the two would sweep each other's files away.
+        if !asked.is_store_lost {
+            let message = format!("{message}; if the control store of the lake there is lost, say --control-store-lost");
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
         compare(asked, &manifest, &settings.lake).await?;
         let keys = keys(settings, &vault, clock.clone(), asked, &destroyed).await?;
         let place = place(settings, &vault).await?;
-        let rows = rows(settings, &vault, clock, asked, &manifest, place, scope).await?;
+        let rows = Halves::open(settings, &vault, clock, asked, &manifest, place, scope).await?.load().await?;
         return Ok(told(settings, &manifest, rows, &keys));
     }
+    let place = place(settings, &vault).await?;
+    let asked_first = match &place {
+        Place::Postgres { .. } if asked.has_keys(settings) => {
+            let halves = Halves::open(settings, &vault, clock.clone(), asked, &manifest, place.clone(), scope).await?;
+            halves.ask().await?;
+            Some(halves)
+        }
+        _ => None,
+    };
     let beside = sibling(&folder)?;
     let cannot = |error| Error::setup(format!("cannot write {}", beside.display())).with_source(error);
     if beside.exists() {
@@ -151,11 +179,15 @@ pub async fn restore(
     copy(asked, &source, &beside).await?;
     std::fs::write(beside.join(ROOT_FILE), format!("{}\n", manifest.root)).map_err(cannot)?;
     let keys = keys(settings, &vault, clock.clone(), asked, &destroyed).await?;
-    let place = match place(settings, &vault).await? {
+    let place = match place {
         Place::Sqlite(_) => Place::Sqlite(beside.clone()),
         other => other,
     };
-    let rows = rows(settings, &vault, clock, asked, &manifest, place, scope).await?;
+    let halves = match asked_first {
+        Some(halves) => halves,
+        None => Halves::open(settings, &vault, clock, asked, &manifest, place, scope).await?,
+    };
+    let rows = halves.load().await?;
     if folder.exists() {
         std::fs::remove_dir(&folder).map_err(cannot)?;
     }
@@ -224,13 +256,13 @@ impl Source {
     async fn open(settings: &Settings, asked: &Asked, manifest: &Manifest) -> Result<Self> {
         let copied = asked.from.join(LAKE);
         let rules = copied.join(RULES).is_file().then(|| open_store(&copied.display().to_string())).transpose()?;
-        let objects = match (manifest.copied, is_s3(&manifest.root)) {
+        let objects = match (manifest.copied, is_s3(manifest.place())) {
             (true, _) => open_store(&copied.display().to_string())?,
             (false, true) => {
                 let account = Account::open(settings.aws.reach()).await?;
-                Arc::new(bucket(settings, &manifest.root, account).await?).opened().await?
+                Arc::new(bucket(settings, manifest.place(), account).await?).opened().await?
             }
-            (false, false) => open_store(&manifest.root)?,
+            (false, false) => open_store(manifest.place())?,
         };
         Ok(Self { objects, rules })
     }
@@ -277,7 +309,7 @@ pub(super) async fn keys(
     asked: &Asked,
     destroyed: &[KeyId],
 ) -> Result<Escrowed> {
-    if asked.keys_from.is_empty() || settings.keys.provider == KeyProvider::Aws {
+    if asked.has_keys(settings) {
         return Ok(Escrowed::default());
     }
     let passphrase = passphrase(settings, vault).await?;
@@ -296,54 +328,4 @@ pub(crate) async fn passphrase(settings: &Settings, vault: &Vault) -> Result<Roo
             "keys are backed up under a passphrase of their own: set backup.keys_passphrase to file:PATH, env:NAME or secret://aws/NAME#field",
         )),
     }
-}
-
-/// A part of the saved control store.
-fn saved(asked: &Asked, name: &str) -> Result<BufReader<std::fs::File>> {
-    let path = asked.from.join(CONTROL).join(name);
-    let file = std::fs::File::open(&path);
-    Ok(BufReader::new(file.map_err(|error| Error::input(format!("cannot read {}", path.display())).with_source(error))?))
-}
-
-pub(super) async fn rows(
-    settings: &Settings,
-    vault: &Vault,
-    clock: Arc<dyn Clock>,
-    asked: &Asked,
-    manifest: &Manifest,
-    place: Place,
-    scope: &(dyn Fn(TenantId) -> TenantScope + Send + Sync),
-) -> Result<u64> {
-    let mut control = ControlStore::create(place).await?;
-    let mut founded = None;
-    if control.asks_for_proof() {
-        let account = match settings.keys.provider {
-            KeyProvider::Aws => Some(Account::open(settings.aws.reach()).await?),
-            KeyProvider::Keyring => None,
-        };
-        let (keys, _) = key_service(settings, vault, account.as_ref(), clock.clone()).await?;
-        let secret = match Records::read(&mut saved(asked, SHARED)?)?.lake {
-            Some(record) => unwrapped(keys.as_ref(), &record).await?,
-            // Backed up before the lake needed a key of its own.
-            None => {
-                let (secret, record) = generated(keys.as_ref(), clock.as_ref()).await?;
-                founded = Some((record, secret.proofs()));
-                secret
-            }
-        };
-        control = control.prove(&secret.proofs()).await?;
-    }
-    let mut rows = 0;
-    for tenant in &manifest.tenants {
-        let store = control.make_tenant(&scope(tenant.clone())).await?;
-        rows += store.load(&mut saved(asked, &format!("{tenant}.jsonl"))?).await?;
-        store.close().await;
-    }
-    // Last: who is not in this list has no lake.
-    rows += control.load(&mut saved(asked, SHARED)?).await?;
-    if let Some((record, proofs)) = founded {
-        control.put_lake_record(&record, &proofs).await?;
-    }
-    control.close().await;
-    Ok(rows)
 }

@@ -57,6 +57,7 @@ pub async fn restore(mut settings: Settings, doors: Doors, args: &args::Restore,
         keys_from: args.keys_from.clone(),
         newer: args.newer.clone(),
         without: args.without.clone(),
+        is_store_lost: args.control_store_lost,
     };
     let restored = spinning("restoring", put_back(&settings, doors.clock.clone(), &asked, &scope)).await?;
     if settings.keys.provider == KeyProvider::Aws && settings.keys.lake.is_none() && restored.root != settings.lake {
@@ -65,7 +66,7 @@ pub async fn restore(mut settings: Settings, doors: Doors, args: &args::Restore,
             "the tenants' keys stay named by the lake that was backed up: set keys.lake as it was there, to `{named}` where it was not set"
         ));
     }
-    let damaged = check(settings, doors, &restored, output).await?;
+    let damaged = check(settings, doors, &restored, args.control_store_lost, output).await?;
     output.object(&restored, || said(&restored))?;
     Ok(if damaged { ErrorKind::Damaged.exit_code() } else { 0 })
 }
@@ -84,13 +85,17 @@ fn said(restored: &Restored) -> String {
 }
 
 /// A first look, as far as the keys allow.
-async fn check(settings: Settings, doors: Doors, restored: &Restored, output: &Output) -> Result<bool> {
+async fn check(settings: Settings, doors: Doors, restored: &Restored, is_store_lost: bool, output: &Output) -> Result<bool> {
     if settings.keys.provider == KeyProvider::Keyring && !settings.keys_dir()?.join("keyring.json").is_file() {
         output.remark("no keyring is there: restore it (--keys-from), then run `bonded verify`");
         return Ok(false);
     }
     let house = Lakehouse::open_restored(settings, doors).await?;
     let scopes: Vec<_> = restored.tenants.iter().cloned().map(scope).collect();
+    if is_store_lost {
+        let told = serde_json::json!({ "taken_at": restored.taken_at, "control_store_lost": true });
+        house.audit_change(super::actor(), "restore", "lake", "done", Change::made(&told)?).await?;
+    }
     for scope in &scopes {
         house.put_pointers_back(scope).await?;
     }

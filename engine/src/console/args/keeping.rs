@@ -58,6 +58,9 @@ pub struct Restore {
     /// A tenant whose key at AWS opens no more: its objects are left out
     #[arg(long, value_name = "TENANT")]
     pub without: Vec<TenantId>,
+    /// The lake that is there has lost its control store: put it back. Two of them would remove each other's files
+    #[arg(long)]
+    pub control_store_lost: bool,
 }
 
 #[derive(Debug, ClapArgs)]
