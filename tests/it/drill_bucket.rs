@@ -311,7 +311,7 @@ fn drill_a_lake_in_a_bucket_and_postgresql_comes_back_in_another_database() {
     let bucket = aws.bucket("drill", true);
     let lake = world(aws, &bucket, Some(&cluster));
     let beside = text(&lake.path("beside"));
-    let lake = lake.told(vec![("BONDED_STORE_FOLDER", beside)]).peopled();
+    let lake = lake.told(vec![("BONDED_STORE_FOLDER", Some(beside))]).peopled();
     lake.file("beside/rules.toml", "# none of its own\n");
     let files = lake.corpus_files("in", &Corpus::new(random_plan(8)).expect("fit"));
     for tenant in [TENANT, OTHER] {
@@ -322,7 +322,7 @@ fn drill_a_lake_in_a_bucket_and_postgresql_comes_back_in_another_database() {
     lake.ok(&["backup", "--to", &to, "--copy"]);
     let new = world(aws, &format!("{bucket}/again"), Some(&cluster));
     let beside = new.path("beside");
-    let mut new = new.told(vec![("BONDED_STORE_FOLDER", text(&beside))]);
+    let mut new = new.told(vec![("BONDED_STORE_FOLDER", Some(text(&beside)))]);
     // The store that is there is another lake's.
     let refused = new.run(&["restore", "--from", &to]);
     assert!(refused.code == 4 && refused.stderr.contains("empty"), "{}", refused.stderr);
