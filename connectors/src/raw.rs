@@ -53,17 +53,17 @@ pub struct RawZone {
 
 /// What the zone must know of its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreKind {
+struct StoreKind {
     /// A put shows an object whole and durable, or not at all, so that small ones need no staging.
-    pub whole_puts: bool,
+    whole_puts: bool,
     /// Of one object.
-    pub object_bytes_max: u64,
+    object_bytes_max: u64,
 }
 
 impl StoreKind {
     /// Files on a disk: a name may outlive a power cut that its content does not.
-    pub const FILES: Self = Self { whole_puts: false, object_bytes_max: u64::MAX };
-    pub const S3: Self = Self { whole_puts: true, object_bytes_max: crate::lake::OBJECT_BYTES_MAX };
+    const FILES: Self = Self { whole_puts: false, object_bytes_max: u64::MAX };
+    const S3: Self = Self { whole_puts: true, object_bytes_max: crate::lake::OBJECT_BYTES_MAX };
 }
 
 /// What landing made of some bytes.
@@ -94,12 +94,10 @@ impl RawZone {
         Self { store, keys, kind: StoreKind::FILES, bucket: None }
     }
 
-    pub fn on(self, kind: StoreKind) -> Self {
-        Self { kind, ..self }
-    }
-
+    /// The same where the store is a bucket.
     pub fn in_bucket(self, bucket: Option<Arc<S3>>) -> Self {
-        Self { bucket, ..self }
+        let kind = if bucket.is_some() { StoreKind::S3 } else { StoreKind::FILES };
+        Self { kind, bucket, ..self }
     }
 
     /// For what is kept beside it by the same means.
@@ -136,20 +134,19 @@ impl RawZone {
                 upload.finish().await?;
                 landed.already = !self.publish(&staging, &path).await?;
             }
-            Ok(Some(stored)) if stored == footer::object_size_bytes(landed.size_bytes, data_key.wrapped.len()) => {
+            Ok(Some(stored)) => {
                 upload.discard().await;
-                landed.already = true;
-            }
-            // Another length is a cut object, or one whose data key was wrapped by another service: look closer.
-            Ok(Some(_)) => {
-                upload.discard().await;
-                self.confirm(scope, key, &landed).await?;
+                // Another length is a cut object, or one whose data key was wrapped by another service: look closer.
+                if stored != footer::object_size_bytes(landed.size_bytes, data_key.wrapped.len()) {
+                    self.confirm(scope, key, &landed).await?;
+                }
+                // Whoever landed it may have died before its retention.
+                if let Some(bucket) = &self.bucket {
+                    bucket.keep(&path).await?;
+                }
                 landed.already = true;
             }
             Err(error) => return Err(upload.abandon(error).await),
-        }
-        if let (true, Some(bucket)) = (landed.already, &self.bucket) {
-            bucket.keep(&path).await?;
         }
         Ok(landed)
     }

@@ -16,7 +16,7 @@ use bonded_connectors::{
     lake::{Glue, Lake, OpenStore, Pointers, S3, Tables, is_s3, open_store},
     mail::proof::Names,
     oidc::Provider,
-    raw::{RawZone, StoreKind},
+    raw::RawZone,
     seal::{DocumentKey, NameKey, TenantSecret},
     secrets::Vault,
     store::{ControlStore, Place, Probe, TenantRecord, TenantStore, audit::NewEvent, fence::Fence, queue::Queue},
@@ -193,9 +193,8 @@ impl Lakehouse {
                 (store, root, None)
             }
         };
-        let kind = if bucket.is_some() { StoreKind::S3 } else { StoreKind::FILES };
         let lake = Lake::new(store.clone(), &root, keys.clone(), doors.clock.clone()).with_encoders(settings.ingest.encoders_max);
-        let raw = RawZone::new(store, keys.clone()).on(kind).in_bucket(bucket.clone());
+        let raw = RawZone::new(store, keys.clone()).in_bucket(bucket.clone());
         let lake = lake.in_bucket(bucket).with_pointers(pointers);
         let (identity, rooms) = (OnceCell::new(), rooms::Rooms::default());
         let names = OnceCell::new_with(doors.names);

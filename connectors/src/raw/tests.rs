@@ -91,7 +91,7 @@ impl World {
     }
 
     async fn with(dir: TempDir, store: Arc<dyn ObjectStore>, keys: Arc<dyn Keys>, kind: StoreKind) -> Self {
-        let zone = RawZone::new(store.clone(), keys.clone()).on(kind);
+        let zone = RawZone { kind, ..RawZone::new(store.clone(), keys.clone()) };
         let acme = tenant("acme-toys", keys.as_ref()).await;
         let globex = tenant("globex-tools", keys.as_ref()).await;
         Self { zone, store, keys, acme, globex, _dir: dir }
