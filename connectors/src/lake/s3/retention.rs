@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, path::Path};
 
 use super::S3;
@@ -59,7 +59,9 @@ impl S3 {
     pub async fn retain_young(&self, folder: &Path, since: DateTime<Utc>, dry_run: bool) -> Result<usize> {
         let Some(retain) = self.usage.retain else { return Ok(0) };
         let mut mended = 0;
-        let mut listed = self.list(Some(folder));
+        // Not the tables beside them, which are listed for themselves and are many.
+        let (raw, audit) = (folder.clone().join("raw"), folder.clone().join("audit"));
+        let mut listed = self.list(Some(&raw)).chain(self.list(Some(&audit)));
         while let Some(found) = listed.try_next().await? {
             if found.last_modified < since || !is_kept(&found.location) || self.is_retained(&found.location).await? {
                 continue;
