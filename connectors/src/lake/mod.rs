@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use arrow::{array::RecordBatch, datatypes::Schema as ArrowSchema};
-use bonded_schemas::{Report, TenantScope};
+use bonded_schemas::TenantScope;
 use futures::TryStreamExt;
 use iceberg::{Catalog, NamespaceIdent, TableIdent, encryption::KeyManagementClient};
 use object_store::ObjectStore;
@@ -367,11 +367,5 @@ impl Tables {
             columns: metadata.current_schema().as_struct().fields().len(),
             location: metadata.location().to_owned(),
         })
-    }
-
-    /// The snapshot that carries the delivery's keyed digest, if a retained one does.
-    pub async fn snapshot_of(&self, report: Report, keyed_digest: &str) -> Result<Option<i64>> {
-        let loaded = self.catalog.load(&self.ident(report.table())).await?;
-        Ok(commit::snapshot_with(loaded.metadata(), keyed_digest))
     }
 }

@@ -201,10 +201,6 @@ impl Ags1Opener {
         if bytes == header() { Ok(()) } else { Err(damaged("header is not AGS1 with blocks of 1 MiB")) }
     }
 
-    pub fn plain_size_bytes(&self) -> u64 {
-        self.plain_bytes
-    }
-
     pub fn block_count(&self) -> u32 {
         u32::try_from(block_count(self.plain_bytes)).expect("`new` refuses more blocks than a u32 counts")
     }
