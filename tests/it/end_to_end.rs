@@ -1,12 +1,7 @@
 //! From mail to reconciled answer: two tenants, killed in the middle, with nothing different between profiles but settings.
 //! Promise: what a channel was told is kept is a row once, under its own tenant, and the tie-out names what was planted.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    net::TcpStream,
-    process::Command,
-    time::Duration,
-};
+use std::{ops::Range, process::Command, time::Duration};
 
 use bonded::demo::corpus::{Corpus, Expected, Plan};
 use bonded_schemas::Report;
@@ -16,8 +11,8 @@ use serde_json::{Value, json};
 use crate::{
     aws::private_aws::PrivateAws,
     faults::seed,
-    mail::shapes::{attached, entity, head, multipart, text},
-    mail_in::{PLAIN, address, port},
+    mail::shapes::{attached, head, multipart, text},
+    mail_in::{Client, PLAIN, address, mails, port},
     postgres::private_postgres::PrivatePostgres,
     serve::{Server, wait_until},
     ses::inbound::Inbound,
@@ -31,7 +26,7 @@ const ENTRIES_EACH: u32 = 40;
 const KILLS: u32 = 4;
 
 /// What lies around a lake where it runs.
-pub trait Profile {
+trait Profile {
     fn world(&self) -> &World;
     fn server(&self) -> Server;
     /// Sends a mail as its channel does; answers whether the channel took it upon itself.
@@ -57,30 +52,19 @@ impl Profile for Embedded {
 
 /// Whether the server said that it keeps it; a server that goes away has not.
 fn by_smtp(port: u16, to: &str, mail: &[u8]) -> std::io::Result<bool> {
-    let mut socket = BufReader::new(TcpStream::connect(("127.0.0.1", port))?);
-    socket.get_mut().set_read_timeout(Some(Duration::from_secs(60)))?;
+    let mut client = Client::try_connect(port, Duration::from_secs(60))?;
     let from = "MAIL FROM:<ace@sender.example>\r\n".to_owned();
+    // The greeting is awaited before anything is said.
     let steps = [String::new(), "EHLO sender.example\r\n".into(), from, format!("RCPT TO:<{to}>\r\n"), "DATA\r\n".into()];
     for step in steps {
-        socket.get_mut().write_all(step.as_bytes())?;
-        if !answer(&mut socket)?.starts_with(['2', '3']) {
+        client.try_send(step.as_bytes())?;
+        if !client.try_reply()?.starts_with(['2', '3']) {
             return Ok(false);
         }
     }
-    socket.get_mut().write_all(mail)?;
-    socket.get_mut().write_all(b"\r\n.\r\n")?;
-    Ok(answer(&mut socket)? == "250 2.0.0 kept\r\n")
-}
-
-/// The last line of an answer.
-fn answer(socket: &mut BufReader<TcpStream>) -> std::io::Result<String> {
-    loop {
-        let mut line = String::new();
-        socket.read_line(&mut line)?;
-        if line.as_bytes().get(3) != Some(&b'-') {
-            return Ok(line);
-        }
-    }
+    client.try_send(mail)?;
+    client.try_send(b"\r\n.\r\n")?;
+    Ok(client.try_reply()? == "250 2.0.0 kept\r\n")
 }
 
 #[test]
@@ -160,19 +144,18 @@ struct Sent {
     mail: Vec<u8>,
 }
 
-/// The three reports on some entries, as one mail.
-fn mail_of(corpus: &Corpus, part: u32) -> Vec<u8> {
-    let entries = part * ENTRIES_EACH..(part + 1) * ENTRIES_EACH;
-    let mut parts = vec![text("Your scheduled reports are attached.")];
-    parts.extend(Report::ENTRY_SUMMARIES.map(|report| {
+/// The three reports on these entries, as one mail.
+pub fn mail_of(corpus: &Corpus, entries: Range<u32>) -> Vec<u8> {
+    let files = Report::ENTRY_SUMMARIES.map(|report| {
         let mut bytes = Vec::new();
         corpus.write_entries(report, entries.clone(), &mut bytes).expect("written");
         attached(Corpus::file_name(report), &bytes)
-    }));
-    entity(head("ACE Reports scheduled").trim_end_matches("\r\n"), &multipart("mixed", "reports", &parts))
+    });
+    let parts: Vec<Vec<u8>> = [text("Your scheduled reports are attached.")].into_iter().chain(files).collect();
+    [head("ACE Reports scheduled").into_bytes(), multipart("mixed", "reports", &parts)].concat()
 }
 
-pub fn the_whole_way(profile: &dyn Profile) {
+fn the_whole_way(profile: &dyn Profile) {
     let world = profile.world();
     let mut random = StdRng::seed_from_u64(seed("CHAOS_SEED"));
     let plan = |serial_first| Plan { serial_first, ..random_plan(MAILS * ENTRIES_EACH).planting(1) };
@@ -180,7 +163,9 @@ pub fn the_whole_way(profile: &dyn Profile) {
     let mut waiting = Vec::new();
     for (tenant, corpus) in &corpora {
         let to = address(world, tenant);
-        waiting.extend((0..MAILS).map(|part| Sent { to: to.clone(), mail: mail_of(corpus, part) }));
+        waiting.extend(
+            (0..MAILS).map(|part| Sent { to: to.clone(), mail: mail_of(corpus, part * ENTRIES_EACH..(part + 1) * ENTRIES_EACH) }),
+        );
     }
 
     let queued =
@@ -209,26 +194,18 @@ pub fn the_whole_way(profile: &dyn Profile) {
     waiting.retain(|sent| !profile.send(&server, &sent.to, &sent.mail));
     assert!(waiting.is_empty(), "nobody kills it any more");
     for (tenant, _) in &corpora {
-        wait_until("each mail became its tenant's rows", || landed(world, tenant).len() == MAILS as usize && queued() == 0);
+        wait_until("each mail became its tenant's rows", || mails(world, tenant).len() == MAILS as usize && queued() == 0);
     }
     server.terminate();
 
     for (tenant, corpus) in &corpora {
         reconciled(world, tenant, corpus);
-        for mail in landed(world, tenant) {
+        for mail in mails(world, tenant) {
             let members = mail["members"].as_array().expect("a list");
             assert!(members.len() == 3 && members.iter().all(|member| member["state"] == "committed"), "{mail}");
         }
     }
     world.ok(&["verify"]);
-}
-
-/// A tenant's mails that were worked on.
-fn landed(world: &World, tenant: &str) -> Vec<Value> {
-    let listed = world.json(&["deliveries", "--tenant", tenant]);
-    let done = listed.iter().filter(|row| row["state"] != "landed");
-    let receipts = done.map(|row| world.json(&["receipt", row["delivery_id"].as_str().expect("an id")]).remove(0));
-    receipts.filter(|receipt| receipt["delivery"]["channel"] == "mail" && receipt["delivery"]["container"].is_null()).collect()
 }
 
 /// Every row once, every sum to the cent, every planted discrepancy and no other, and a second engine agrees.

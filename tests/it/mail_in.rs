@@ -43,8 +43,8 @@ fn deliveries(world: &World, tenant: &str) -> Vec<Value> {
     world.json(&["deliveries", "--tenant", tenant])
 }
 
-/// Those that came as a mail, with their receipts.
-fn mails(world: &World, tenant: &str) -> Vec<Value> {
+/// Receipts of what came as a mail and was worked on.
+pub fn mails(world: &World, tenant: &str) -> Vec<Value> {
     let ids = deliveries(world, tenant).into_iter().filter(|row| row["state"] != "landed");
     let receipts = ids.map(|row| world.json(&["receipt", row["delivery_id"].as_str().expect("an id")]).remove(0));
     receipts.filter(|receipt| receipt["delivery"]["channel"] == "mail" && receipt["delivery"]["container"].is_null()).collect()
@@ -161,30 +161,49 @@ fn real_mails_over_starttls_reach_their_own_tenants() {
 }
 
 /// A client that speaks SMTP by hand.
-struct Client(BufReader<TcpStream>);
+pub struct Client(BufReader<TcpStream>);
 
 impl Client {
     fn connect(port: u16) -> Self {
-        let socket = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-        socket.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
-        let mut client = Self(BufReader::new(socket));
+        let mut client = Self::try_connect(port, Duration::from_secs(60)).expect("it listens");
         assert!(client.reply().starts_with("220"));
         client
     }
 
+    /// Before the greeting.
+    pub fn try_connect(port: u16, patience: Duration) -> std::io::Result<Self> {
+        let socket = TcpStream::connect(("127.0.0.1", port))?;
+        socket.set_read_timeout(Some(patience))?;
+        Ok(Self(BufReader::new(socket)))
+    }
+
     fn send(&mut self, text: &str) {
-        self.0.get_mut().write_all(text.as_bytes()).expect("sent");
+        self.try_send(text.as_bytes()).expect("sent");
+    }
+
+    pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.get_mut().write_all(bytes)
     }
 
     /// The last line of an answer; empty when the server is gone.
     fn reply(&mut self) -> String {
+        match self.try_reply() {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => String::new(),
+            reply => reply.expect("an answer"),
+        }
+    }
+
+    pub fn try_reply(&mut self) -> std::io::Result<String> {
+        let mut before = String::new();
         loop {
             let mut line = String::new();
-            match self.0.read_line(&mut line) {
-                Ok(_) if line.as_bytes().get(3) == Some(&b'-') => {}
-                Ok(_) => return line,
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return String::new(),
-                Err(error) => panic!("{error}"),
+            self.0.read_line(&mut line)?;
+            if before.get(..3).is_some_and(|code| !line.is_empty() && !line.starts_with(code)) {
+                return Err(std::io::Error::other(format!("two answers in one: {before}{line}")));
+            }
+            before.clone_from(&line);
+            if line.as_bytes().get(3) != Some(&b'-') {
+                return Ok(line);
             }
         }
     }

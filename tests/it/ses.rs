@@ -15,22 +15,16 @@ use serde_json::{Value, json};
 pub mod inbound;
 
 use crate::{
+    end_to_end::mail_of,
     faults::seed,
-    mail::shapes::{attached, head, multipart, text},
-    mail_in::address,
+    mail::shapes::{attached, head, multipart},
+    mail_in::{address, mails},
     serve::{Server, wait_until},
     world::{MAIL_DOMAIN, OTHER, TENANT, World, csv, files_under, random_plan},
 };
 use inbound::{Inbound, PREFIX, RECEIVES_MAX, Taken};
 
 const SENDER: &str = "ace@nordwind.example";
-
-/// A mail with the three reports of a corpus.
-pub fn reports_mail(corpus: &Corpus) -> Vec<u8> {
-    let files = Report::ENTRY_SUMMARIES.into_iter().map(|report| attached(Corpus::file_name(report), &csv(corpus, report)));
-    let parts: Vec<Vec<u8>> = [text("Your scheduled reports are attached.")].into_iter().chain(files).collect();
-    [head("ACE Reports scheduled").into_bytes(), multipart("mixed", "b", &parts)].concat()
-}
 
 /// Without a report; `n` tells it from others.
 fn letter(n: usize, lines: usize) -> Vec<u8> {
@@ -80,16 +74,10 @@ fn notified(world: &World, taken: &Taken) -> Vec<String> {
     of_it.map(|event| event["result"].as_str().expect("a result").to_owned()).collect()
 }
 
-fn receipts(world: &World, tenant: &str) -> Vec<Value> {
-    let listed = world.json(&["deliveries", "--tenant", tenant]).into_iter().filter(|row| row["state"] != "landed");
-    let receipts = listed.map(|row| world.json(&["receipt", row["delivery_id"].as_str().expect("an id")]).remove(0));
-    receipts.filter(|receipt| receipt["delivery"]["container"].is_null()).collect()
-}
-
 /// Of the mail that the stand-in took as this.
 fn receipt_of(world: &World, tenant: &str, taken: &Taken) -> Option<Value> {
     let id = &taken.notification["mail"]["messageId"];
-    receipts(world, tenant).into_iter().find(|receipt| receipt["delivery"]["envelope"]["service"]["message_id"] == *id)
+    mails(world, tenant).into_iter().find(|receipt| receipt["delivery"]["envelope"]["service"]["message_id"] == *id)
 }
 
 #[test]
@@ -100,8 +88,8 @@ fn mails_that_ses_took_in_become_their_own_tenants_rows_and_nobody_elses() {
     let server = start(&world, &inbound, "ses,worker");
     let (first, second) = (Corpus::new(random_plan(40)).expect("fit"), Corpus::new(random_plan(30)).expect("fit"));
     let nobody = format!("in-aaaaaaaaaaaaaaaaaaaaaaaaaa@{MAIL_DOMAIN}");
-    let to_us = inbound.send(SENDER, &[&ours], &reports_mail(&first));
-    let to_them = inbound.send(SENDER, &[&theirs, &nobody], &reports_mail(&second));
+    let to_us = inbound.send(SENDER, &[&ours], &mail_of(&first, 0..40));
+    let to_them = inbound.send(SENDER, &[&theirs, &nobody], &mail_of(&second, 0..30));
     // To both at once, and twice to one; the header names somebody else altogether.
     let to_both = inbound.send("", &[&theirs, &ours, &theirs], &letter(1, 10));
     let to_nobody = inbound.send(SENDER, &[&nobody], &letter(2, 10));
@@ -109,7 +97,7 @@ fn mails_that_ses_took_in_become_their_own_tenants_rows_and_nobody_elses() {
     let harms =
         [head("Lines").into_bytes(), multipart("mixed", "b", &[attached("lines.csv", &csv(&first, Report::Es002)), infected])];
     let harms = inbound.send("ace@forger.example", &[&ours], &harms.concat());
-    wait_until("each mail was worked on", || receipts(&world, TENANT).len() == 3 && receipts(&world, OTHER).len() == 2);
+    wait_until("each mail was worked on", || mails(&world, TENANT).len() == 3 && mails(&world, OTHER).len() == 2);
     wait_until("no notification is left", || inbound.is_drained());
     server.terminate();
 
@@ -175,7 +163,7 @@ fn a_notification_that_comes_twice_lands_once_and_a_kill_at_any_moment_loses_and
     server.kill();
 
     let mut random = StdRng::seed_from_u64(seed("CHAOS_SEED"));
-    let mails: Vec<Taken> = (1..=8).map(|n| inbound.send(SENDER, &[&ours, &theirs], &letter(n, 4000))).collect();
+    let sent: Vec<Taken> = (1..=8).map(|n| inbound.send(SENDER, &[&ours, &theirs], &letter(n, 4000))).collect();
     for _ in 0..6 {
         let server = start(&world, &inbound, "ses");
         std::thread::sleep(Duration::from_millis(random.random_range(0..1200)));
@@ -191,9 +179,9 @@ fn a_notification_that_comes_twice_lands_once_and_a_kill_at_any_moment_loses_and
         inbound.is_drained()
     });
     for (tenant, landed) in [(TENANT, 9), (OTHER, 8)] {
-        wait_until("all was worked on", || receipts(&world, tenant).len() == landed);
+        wait_until("all was worked on", || mails(&world, tenant).len() == landed);
         assert_eq!(world.json(&["deliveries", "--tenant", tenant]).len(), landed, "each once");
-        for taken in &mails {
+        for taken in &sent {
             let receipt = receipt_of(&world, tenant, taken).expect("landed");
             assert_eq!(receipt["sha256"], json!(taken.sha256), "to the byte");
         }
@@ -294,7 +282,7 @@ fn a_mail_that_cannot_be_taken_is_given_up_told_and_taken_when_the_cause_is_mend
     wait_until("it came to them, too", || receipt_of(&world, OTHER, &taken).is_some());
     wait_until("the large one came", || receipt_of(&world, TENANT, &large).is_some());
     wait_until("the one whose object is gone is given up again", || inbound.dead() == 1 && inbound.is_drained());
-    assert_eq!((receipts(&world, TENANT).len(), receipts(&world, OTHER).len()), (2, 1));
+    assert_eq!((mails(&world, TENANT).len(), mails(&world, OTHER).len()), (2, 1));
     server.terminate();
 }
 

@@ -2,8 +2,7 @@
 //! names of its own, so that tests share the emulators.
 
 use std::{
-    io::{BufRead, BufReader, Write},
-    net::TcpStream,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     sync::Mutex,
@@ -14,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     aws::private_aws::{CREDENTIAL, PrivateAws, REGION},
+    mail_in::Client,
     world::MAIL_DOMAIN,
 };
 
@@ -111,20 +111,18 @@ impl Inbound {
 
     /// Sends a mail by SMTP, as a server of the world does; it is taken when this comes back.
     pub fn send(&self, from: &str, to: &[&str], message: &[u8]) -> Taken {
-        let socket = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
-        socket.set_read_timeout(Some(Duration::from_secs(120))).expect("set");
-        let mut client = Client(BufReader::new(socket));
-        client.hear("220");
-        client.say("EHLO sender.example", "250");
-        client.say(&format!("MAIL FROM:<{from}>"), "250");
-        to.iter().for_each(|to| client.say(&format!("RCPT TO:<{to}>"), "250"));
-        client.say("DATA", "354");
+        let mut client = Client::try_connect(self.port, Duration::from_secs(120)).expect("it listens");
+        hear(&mut client, "220");
+        say(&mut client, "EHLO sender.example", "250");
+        say(&mut client, &format!("MAIL FROM:<{from}>"), "250");
+        to.iter().for_each(|to| say(&mut client, &format!("RCPT TO:<{to}>"), "250"));
+        say(&mut client, "DATA", "354");
         let text: Vec<&[u8]> = message.split_inclusive(|byte| *byte == b'\n').collect();
         for line in text {
             let stuffing: &[u8] = if line.starts_with(b".") { b"." } else { b"" };
-            client.0.get_mut().write_all(&[stuffing, line].concat()).expect("sent");
+            client.try_send(&[stuffing, line].concat()).expect("sent");
         }
-        client.say(if message.ends_with(b"\r\n") { "." } else { "\r\n." }, "250");
+        say(&mut client, if message.ends_with(b"\r\n") { "." } else { "\r\n." }, "250");
         let mut line = String::new();
         self.told.lock().unwrap().read_line(&mut line).expect("readable");
         let mut told: Value = serde_json::from_str(&line).expect("JSON");
@@ -195,24 +193,14 @@ impl Drop for Inbound {
     }
 }
 
-struct Client(BufReader<TcpStream>);
+fn say(client: &mut Client, line: &str, code: &str) {
+    client.try_send(format!("{line}\r\n").as_bytes()).expect("sent");
+    hear(client, code);
+}
 
-impl Client {
-    fn say(&mut self, line: &str, code: &str) {
-        self.0.get_mut().write_all(format!("{line}\r\n").as_bytes()).expect("sent");
-        self.hear(code);
-    }
-
-    fn hear(&mut self, code: &str) {
-        loop {
-            let mut line = String::new();
-            self.0.read_line(&mut line).expect("an answer");
-            assert!(line.starts_with(code), "{line}");
-            if line.as_bytes().get(3) != Some(&b'-') {
-                return;
-            }
-        }
-    }
+fn hear(client: &mut Client, code: &str) {
+    let line = client.try_reply().expect("an answer");
+    assert!(line.starts_with(code), "{line}");
 }
 
 fn python() -> Option<PathBuf> {

@@ -131,6 +131,15 @@ fn committed(outcome: &Outcome, in_attempts: u32) -> i64 {
     }
 }
 
+/// What was delayed comes to its end before what is held goes on.
+async fn let_through_before(delayed: Arc<Gate>, held: Arc<Gate>) {
+    let both = tokio::task::spawn_blocking(move || {
+        delayed.let_through();
+        held.open();
+    });
+    both.await.expect("no panic");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_appends_all_land_once_beside_glue_too() {
     let Some(world) = world().await else { return };
@@ -177,12 +186,7 @@ async fn an_answer_that_glue_loses_is_resolved_by_looking() {
         async move { room.append("d4", 40, 10).await }
     });
     script.until("UpdateTable", asked + 2).await;
-    tokio::task::spawn_blocking(move || {
-        late.let_through();
-        second.open();
-    })
-    .await
-    .expect("no panic");
+    let_through_before(late, second).await;
     let snapshot = committed(&appending.await.expect("no panic").expect("resolved"), 3);
     assert_eq!(room.state("d4").await, (DeliveryState::Committed, Some(snapshot)));
 
@@ -346,12 +350,7 @@ async fn a_swap_of_a_lease_that_ran_out_does_not_land_once_the_next_has_begun() 
     let committing = tokio::spawn(async move { next.append("es_003", written, &mark).await });
     script.until("UpdateTable", asked + 3).await;
     // The sleeper wakes: nothing was committed since it looked, and it comes too late all the same.
-    tokio::task::spawn_blocking(move || {
-        asleep.let_through();
-        ours.open();
-    })
-    .await
-    .expect("no panic");
+    let_through_before(asleep, ours).await;
     let snapshot = committed(&committing.await.expect("no panic").expect("committed"), 1);
     let woken = sleeping.await.expect("no panic");
     assert!(
